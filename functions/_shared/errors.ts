@@ -1,0 +1,32 @@
+import type { MiddlewareObj } from '@middy/core';
+import * as z from 'zod';
+import { UnqcowError } from '../../lib/errors.ts';
+import type { Deps } from './deps.ts';
+
+/** Whatever was thrown, as one of our codes: what the caller got wrong by its name, a defect as `INTERNAL`. */
+export function asUnqcowError(error: unknown): UnqcowError {
+  if (error instanceof UnqcowError) return error;
+  if (error instanceof z.ZodError) {
+    const [issue] = error.issues;
+    return new UnqcowError('BAD_REQUEST', issue?.message ?? 'the request is malformed', {
+      at: issue?.path.join('.') ?? '',
+      cause: error,
+    });
+  }
+  return new UnqcowError('INTERNAL', 'something went wrong here; the log has the details', { cause: error });
+}
+
+/** For tasks of the state machine: an error's name is its code, which Retry and Catch match on. */
+export function namedErrors(log: Deps['log']): MiddlewareObj {
+  return {
+    onError: (request) => {
+      const error = asUnqcowError(request.error);
+      log[error.code === 'INTERNAL' ? 'error' : 'warn'](error.message, {
+        code: error.code,
+        at: error.at,
+        error: error.cause as Error,
+      });
+      throw error;
+    },
+  };
+}

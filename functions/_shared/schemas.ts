@@ -1,0 +1,31 @@
+import * as z from 'zod';
+import { DEFAULT_OPTIONS } from '../../lib/jobs/conversion.ts';
+
+/** S3's own rules. */
+export const BucketName = z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'not a bucket name');
+export const ObjectKey = z
+  .string()
+  .min(1)
+  .refine((key) => Buffer.byteLength(key) <= 1024, 'longer than 1,024 bytes');
+
+export const Target = z.object({ bucket: BucketName, key: ObjectKey });
+export const Location = Target.extend({
+  versionId: z.string().max(1024).optional(),
+  etag: z.string().max(1024).optional(),
+});
+export const Pin = Location.extend({ etag: z.string().min(1).max(1024), size: z.int().nonnegative() });
+
+/** What a caller may decide; all that is left out has its default. */
+export const Options = z
+  .strictObject({
+    overwrite: z.boolean().default(DEFAULT_OPTIONS.overwrite),
+    copyParts: z.boolean().default(DEFAULT_OPTIONS.copyParts),
+    zeroParts: z.boolean().default(DEFAULT_OPTIONS.zeroParts),
+    maxConcurrency: z.int().min(1).max(10_000).default(DEFAULT_OPTIONS.maxConcurrency),
+  })
+  .prefault({});
+
+export const Conversion = z.strictObject({ source: Location, destination: Target, options: Options });
+
+/** An execution's name, which names the job's records as well. */
+export const JobName = z.string().regex(/^[\w-]{1,80}$/);

@@ -1,0 +1,55 @@
+import middy from '@middy/core';
+import * as z from 'zod';
+import type { ShareResult } from '../lib/jobs/conversion.ts';
+import { convertShare, recordFailure } from '../lib/jobs/convert-share.ts';
+import { assertAllowed } from './_shared/config.ts';
+import { deadline } from './_shared/deadline.ts';
+import { type Deps, onLambda } from './_shared/deps.ts';
+import { asUnqcowError, namedErrors } from './_shared/errors.ts';
+import { Location, Pin, Target } from './_shared/schemas.ts';
+
+const Bytes = z.int().nonnegative();
+const PartBase = z.object({ number: z.int().min(1).max(10_000), start: Bytes, end: Bytes });
+
+const Task = z.discriminatedUnion('kind', [
+  PartBase.extend({ kind: z.literal('zero') }),
+  PartBase.extend({ kind: z.literal('copy'), host: Bytes }),
+  PartBase.extend({ kind: z.literal('data'), stored: Bytes, firstTable: Bytes, l2Offsets: z.array(Bytes) }),
+]);
+
+const ShareRequest = z.object({
+  uploadId: z.string().min(1),
+  failure: Target,
+  share: z.object({
+    share: Bytes,
+    source: Pin,
+    destination: Target,
+    geometry: z.object({ version: z.literal([2, 3]), clusterBits: z.int().min(9).max(21), diskSize: Bytes }),
+    zeros: Location.extend({ etag: z.string() }).optional(),
+    parts: z.array(Task).min(1),
+  }),
+});
+
+/**
+ * Makes one share's parts. Safe to run twice: the ETag pins the input, so a retry uploads the same bytes under the same
+ * part numbers. The receipts go to S3 by the map's ResultWriter: 10,000 of them do not fit a state's 256 KiB.
+ */
+export const createHandler = ({ stores, config, log }: Deps) =>
+  middy<unknown, ShareResult>()
+    .use(namedErrors(log))
+    .handler(async (event, context) => {
+      const { uploadId, failure, share } = ShareRequest.parse(event);
+      assertAllowed(config.sources, share.source);
+      assertAllowed(config.destinations, share.destination);
+      assertAllowed([config.work], failure);
+      try {
+        const result = await convertShare(stores, share, uploadId, deadline(context, 5_000));
+        log.info('converted a share', { share: share.share, parts: share.parts.length, ...result.cost });
+        return result;
+      } catch (error) {
+        await recordFailure(stores, failure, asUnqcowError(error));
+        throw error;
+      }
+    });
+
+export const handler = onLambda(createHandler);

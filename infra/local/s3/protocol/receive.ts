@@ -1,0 +1,87 @@
+import { crc32 } from 'node:zlib';
+import { GiB } from '../../../../lib/units.ts';
+import { S3Error } from '../s3-error.ts';
+import type { Written } from '../store/blob-writer.ts';
+import type { Blobs } from '../store/blobs.ts';
+import { decodeAwsChunked } from './aws-chunked.ts';
+import { type BodyClaims, BodyDigests, bodyClaims, STREAMING_UNSIGNED } from './body-checks.ts';
+import { header, type S3Request } from './request.ts';
+
+/** The most that one PutObject, UploadPart or copy may carry, in bytes. */
+export const MAX_PUT = 5 * GiB;
+
+/** A body that is on disk and is what the client said. MD5 in hex. The references to its blobs are the caller's. */
+export interface Received extends Written {
+  readonly md5: string;
+  readonly checksum: BodyClaims['checksum'];
+}
+
+/**
+ * Writes a request's body to disk while it comes. Nothing stays on disk if this throws.
+ * @throws S3Error `MissingContentLength`, `EntityTooLarge`, `IncompleteBody`, and what {@link BodyDigests} throws
+ */
+export async function receiveBlob(request: S3Request, blobs: Blobs): Promise<Received> {
+  const claims = bodyClaims(request);
+  const size = bodyLength(request);
+  if (size === undefined) throw new S3Error('MissingContentLength');
+  if (size > MAX_PUT) throw new S3Error('EntityTooLarge', undefined, { details: { MaxSizeAllowed: String(MAX_PUT) } });
+  const digests = new BodyDigests(claims);
+  const writer = blobs.writer(size);
+  try {
+    const trailers = new Map<string, string>();
+    for await (const chunk of bodyOf(request, size, trailers)) {
+      digests.update(chunk);
+      await writer.write(chunk);
+    }
+    const written = await writer.finish();
+    return { ...written, ...digests.verify(written.crc32, trailers) };
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+}
+
+/**
+ * A small body as text, checked like any other. Empty if there is none.
+ * @throws S3Error `MalformedXML` if it is longer than `limit` bytes
+ */
+export async function receiveText(request: S3Request, limit: number): Promise<string> {
+  const claims = bodyClaims(request);
+  const size = bodyLength(request) ?? 0;
+  if (size > limit) throw new S3Error('MalformedXML');
+  const digests = new BodyDigests(claims);
+  const trailers = new Map<string, string>();
+  const chunks: Buffer[] = [];
+  for await (const chunk of bodyOf(request, size, trailers)) {
+    digests.update(chunk);
+    chunks.push(chunk);
+  }
+  const body = Buffer.concat(chunks);
+  digests.verify(crc32(body), trailers);
+  return body.toString('utf8');
+}
+
+const isStreaming = (request: S3Request): boolean => header(request, 'x-amz-content-sha256') === STREAMING_UNSIGNED;
+
+/** The length that the client announced, in bytes, of the body without its encoding. */
+function bodyLength(request: S3Request): number | undefined {
+  const text = header(request, isStreaming(request) ? 'x-amz-decoded-content-length' : 'content-length');
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw new S3Error('InvalidArgument', 'The announced length is not a number.');
+  return Number(text);
+}
+
+/** The body's bytes, exactly `size` of them. Ends with ECONNRESET if the client goes away. */
+async function* bodyOf(request: S3Request, size: number, trailers: Map<string, string>): AsyncGenerator<Buffer> {
+  request.transfer.proceed();
+  // The connection must survive a body that is refused halfway: the answer goes out on it, and the next request comes in.
+  const source = request.message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  let received = 0;
+  for await (const chunk of isStreaming(request) ? decodeAwsChunked(source, trailers) : source) {
+    received += chunk.length;
+    request.transfer.received(chunk.length);
+    if (received > size) throw new S3Error('IncompleteBody');
+    yield chunk;
+  }
+  if (received < size) throw new S3Error('IncompleteBody');
+}

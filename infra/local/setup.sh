@@ -1,0 +1,22 @@
+#!/bin/sh
+# Installs what the project needs on a fresh machine, and nothing the second time:
+# the npm packages of the lockfile (the pinned Node among them), and qemu-img.
+set -eu
+cd "$(dirname "$0")/../.."
+
+# npm writes this file last, so it is missing or older after an installation that did not end.
+if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+  echo 'setup: installing npm packages' >&2
+  npm ci --no-audit --no-fund --loglevel=error
+fi
+
+if ! command -v qemu-img >/dev/null || ! command -v mkfs.ext4 >/dev/null; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo 'setup: qemu-img and mkfs.ext4 are missing. Install them (Debian: apt-get install qemu-utils e2fsprogs) and run this again.' >&2
+    exit 1
+  fi
+  echo 'setup: installing qemu-utils and e2fsprogs' >&2
+  export DEBIAN_FRONTEND=noninteractive
+  install() { apt-get install -y -qq --no-install-recommends qemu-utils e2fsprogs >/dev/null; }
+  install || { apt-get update -qq && install; }
+fi

@@ -1,0 +1,188 @@
+/**
+ * Every way in which unqcow refuses or fails. A code is a contract: HTTP clients, the command line's callers and the
+ * state machine match on it. Codes are added, never renamed.
+ *
+ * `status` is the HTTP answer, `retryable` says whether the same request may succeed later, `means` is what a person reads.
+ */
+export const ErrorCodes = {
+  // The request
+  BAD_REQUEST: { status: 400, retryable: false, means: 'the request is not one we understand' },
+  NOT_ALLOWED: { status: 403, retryable: false, means: 'the source or destination is outside the allowed prefixes' },
+  ROUTE_NOT_FOUND: { status: 404, retryable: false, means: 'there is nothing at this address' },
+  INTERNAL: { status: 500, retryable: false, means: 'a defect in unqcow; the log has the details' },
+
+  // The source's bytes
+  SOURCE_NOT_FOUND: { status: 404, retryable: false, means: 'there is no such file or object' },
+  SOURCE_DENIED: { status: 403, retryable: false, means: 'we may not read the file or object' },
+  SOURCE_CHANGED: { status: 409, retryable: false, means: 'the object was replaced while we were reading it' },
+  SOURCE_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    means: 'the store answered 5xx, throttled us, or cut the body short',
+  },
+  RANGE_BEYOND_SOURCE: { status: 422, retryable: false, means: 'a read runs past the end of the source' },
+
+  // Header
+  NOT_QCOW: { status: 422, retryable: false, means: 'the first four bytes are not "QFI\\xfb"' },
+  TRUNCATED_HEADER: { status: 422, retryable: false, means: 'the file ends inside the header' },
+  UNSUPPORTED_VERSION: { status: 422, retryable: false, means: 'a QCOW version that we do not read' },
+  BAD_CLUSTER_BITS: { status: 422, retryable: false, means: 'the cluster size is outside what the format allows' },
+  BAD_HEADER_LENGTH: {
+    status: 422,
+    retryable: false,
+    means: 'the header is shorter than version 3 requires, or longer than a cluster',
+  },
+  VIRTUAL_SIZE_TOO_LARGE: { status: 422, retryable: false, means: 'the disk is larger than the format can map' },
+  UNSUPPORTED_FEATURE: { status: 422, retryable: false, means: 'valid, but not something we convert' },
+  BAD_COMPRESSION_TYPE: {
+    status: 422,
+    retryable: false,
+    means: 'the compression type and its feature bit contradict each other',
+  },
+  UNSUPPORTED_COMPRESSION: { status: 422, retryable: false, means: 'a compression type that we do not read' },
+  UNSUPPORTED_ENCRYPTION: { status: 422, retryable: false, means: 'an encryption method that we do not read' },
+  KEY_REQUIRED: { status: 422, retryable: false, means: 'the image is encrypted and no passphrase was given' },
+  HEADER_EXT_TOO_LARGE: { status: 422, retryable: false, means: 'a header extension runs past the first cluster' },
+  BAD_BACKING_FORMAT: { status: 422, retryable: false, means: 'the backing format extension is too long' },
+  BAD_BACKING_NAME: {
+    status: 422,
+    retryable: false,
+    means: 'the backing file name lies outside the first cluster, or is too long',
+  },
+  BAD_CRYPTO_EXT: {
+    status: 422,
+    retryable: false,
+    means: 'the encryption header extension is missing, misplaced or malformed',
+  },
+  BAD_LUKS_HEADER: { status: 422, retryable: false, means: 'the LUKS header is missing or malformed' },
+  BAD_DATA_FILE: { status: 422, retryable: false, means: 'the external data file bits contradict each other' },
+
+  // Files that an image names
+  EXTERNAL_REF_DENIED: {
+    status: 403,
+    retryable: false,
+    means: 'the image names another file, which is not opened unless the caller allows it',
+  },
+  BACKING_FORMAT_REQUIRED: {
+    status: 422,
+    retryable: false,
+    means: 'the backing file’s format is not stated, and we do not guess',
+  },
+
+  // Tables
+  L1_TOO_SMALL: { status: 422, retryable: false, means: 'the L1 table does not cover the disk' },
+  L1_TOO_LARGE: { status: 422, retryable: false, means: 'the L1 table is larger than the format allows' },
+  BAD_L1_OFFSET: {
+    status: 422,
+    retryable: false,
+    means: 'the L1 table does not start on a cluster, or ends past what the format can address',
+  },
+  L1_OVERLAPS_HEADER: { status: 422, retryable: false, means: 'the L1 table lies on the header' },
+  L1_BEYOND_EOF: {
+    status: 422,
+    retryable: false,
+    means: 'the L1 entries that the disk needs lie past the end of the file',
+  },
+  L2_UNALIGNED: { status: 422, retryable: false, means: 'an L2 table does not start on a cluster' },
+  L2_BEYOND_EOF: { status: 422, retryable: false, means: 'an L2 table lies past the end of the file' },
+  CLUSTER_UNALIGNED: { status: 422, retryable: false, means: 'a data cluster does not start on a cluster' },
+  CLUSTER_BEYOND_EOF: { status: 422, retryable: false, means: 'the image points at data that its file does not have' },
+  METADATA_OVERLAP: {
+    status: 422,
+    retryable: false,
+    means: 'a table or data cluster lies on the image’s own metadata',
+  },
+  ZERO_FLAG_IN_V2: { status: 422, retryable: false, means: 'a zero cluster in a version 2 image, which has none' },
+  DECOMPRESS_FAILED: { status: 422, retryable: false, means: 'a compressed cluster is not a valid stream' },
+  DECOMPRESS_SHORT: { status: 422, retryable: false, means: 'a compressed cluster holds less than a cluster' },
+
+  // The destination
+  OUTPUT_LIMIT: { status: 422, retryable: false, means: 'the disk is larger than the configured limit for raw output' },
+  DESTINATION_LIMIT: {
+    status: 422,
+    retryable: false,
+    means: 'the disk does not fit into one object or file at the destination',
+  },
+  DESTINATION_EXISTS: { status: 409, retryable: false, means: 'the destination exists and was not to be overwritten' },
+  DESTINATION_NOT_FOUND: { status: 404, retryable: false, means: 'the destination bucket or folder does not exist' },
+  DESTINATION_DENIED: { status: 403, retryable: false, means: 'we may not write to the destination' },
+  DESTINATION_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    means: 'the destination answered 5xx or throttled us until retries were spent',
+  },
+  CHECKSUM_MISMATCH: { status: 502, retryable: false, means: 'the store holds other bytes than we sent' },
+
+  // The job
+  UPLOAD_GONE: {
+    status: 409,
+    retryable: false,
+    means: 'the multipart upload was aborted or completed by someone else',
+  },
+  RECEIPTS_MISMATCH: {
+    status: 500,
+    retryable: false,
+    means: 'the parts that were made are not the parts that were planned',
+  },
+  TIMED_OUT: { status: 504, retryable: true, means: 'the work did not end within the time that the function has' },
+  ABORTED: { status: 499, retryable: false, means: 'the caller stopped the work' },
+} as const satisfies Record<string, { status: number; retryable: boolean; means: string }>;
+
+export type ErrorCode = keyof typeof ErrorCodes;
+
+/** A refusal or failure with a stable code. Its `name` is the code, so that Step Functions' Retry and Catch can match it. */
+export class UnqcowError extends Error {
+  readonly code: ErrorCode;
+  /** Where in the image: `header.cluster_bits`, `l1[3]`, `l2[3][17]`. */
+  readonly at: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { readonly at?: string; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = code;
+    this.code = code;
+    this.at = options.at;
+  }
+
+  get status(): number {
+    return ErrorCodes[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return ErrorCodes[this.code].retryable;
+  }
+}
+
+/** What is odd about an image without being able to change its bytes. Codes are added, never renamed. */
+export const WarningCodes = {
+  HEADER_LENGTH_UNALIGNED: 'the header length is not a multiple of 8',
+  BAD_REFCOUNT_ORDER: 'refcount entries are wider than 64 bits; refcounts are not needed to read',
+  BAD_REFTABLE: 'the refcount table is missing, misplaced or too large; refcounts are not needed to read',
+  SIZE_NOT_512: 'the disk size is not a multiple of 512 and is rounded down, as QEMU does',
+  DIRTY: 'the image was not closed properly; only refcounts can be affected',
+  CORRUPT: 'QEMU marked the image as corrupt',
+  UNKNOWN_FEATURE: 'the image needs a feature that we do not know; it is not converted',
+  UNKNOWN_EXTENSION: 'a header extension that we do not know',
+  BACKING_NAME_EMPTY: 'a backing file offset is set but the name is empty; there is no backing file',
+  BAD_BACKING_FORMAT: 'the backing format extension is too long; there is no backing file',
+  DATA_FILE_NAME_UNUSED: 'a data file is named but the image does not use one',
+  BITMAPS_STALE: 'the bitmaps were not kept up to date by the last writer',
+  BITMAPS_MISSING: 'the bitmaps bit is set but there is no bitmaps extension',
+  BITMAPS_INVALID: 'the bitmaps extension is malformed; bitmaps cannot be listed',
+  SNAPSHOT_TABLE_TOO_LARGE: 'more snapshots than the format allows; they cannot be listed',
+  BAD_SNAPSHOT_TABLE: 'the snapshot table is misplaced; snapshots cannot be listed',
+  MULTIPLE_FORMATS: 'the file also carries the signature of another format',
+  L1_SURPLUS_BEYOND_EOF: 'L1 entries that the disk does not need lie past the end of the file',
+  L1E_RESERVED_BITS: 'reserved bits are set in an L1 entry',
+  L2E_RESERVED_BITS: 'reserved bits are set in an L2 entry',
+  COPIED_ON_COMPRESSED: 'the copied flag is set on a compressed cluster',
+  TAIL_ZERO_PADDED: 'the file ends inside its last data cluster; the rest reads as zeros',
+  ZERO_CLUSTER_BEYOND_EOF: 'a zero cluster’s allocation lies past the end of the file',
+} as const satisfies Record<string, string>;
+
+export type WarningCode = keyof typeof WarningCodes;
+
+export interface Warning {
+  readonly code: WarningCode;
+  readonly message: string;
+  readonly at?: string;
+}

@@ -1,0 +1,113 @@
+import { UnqcowError } from '../errors.ts';
+import type { ByteSource } from '../source/byte-source.ts';
+import type { Header } from './header.ts';
+import { viewOf } from './struct.ts';
+
+/** qcow2.rst § Header extensions. */
+export const EXTENSION_TYPES = {
+  3799591626: 'backing format',
+  1745090647: 'feature names',
+  595929205: 'bitmaps',
+  87539319: 'encryption header',
+  1145132097: 'data file name',
+} as const;
+
+export type ExtensionName = (typeof EXTENSION_TYPES)[keyof typeof EXTENSION_TYPES];
+
+export interface Extension {
+  readonly type: number;
+  /** What it holds, or nothing for a type that we do not know. */
+  readonly name: ExtensionName | undefined;
+  /** Host offset of its payload, in bytes. */
+  readonly offset: number;
+  readonly length: number;
+  /** The payload, for known types; it ends where the file does. */
+  readonly data: Uint8Array;
+}
+
+export interface Extensions {
+  /** In the order of the file. Of a type that repeats the last one holds. */
+  readonly list: readonly Extension[];
+  /** How many unknown ones there are; `list` has the first of them only. */
+  readonly unknown: number;
+}
+
+/** A 2 MiB cluster holds 262,144 empty extensions: what is reported of them is bounded. */
+const MAX_LISTED_UNKNOWN = 64;
+
+/**
+ * Walks the header extensions. They start after the header and end at the END marker, at the backing file's name, or at
+ * the first cluster's end. Bytes past the file's end count as zeros, which is an END marker.
+ *
+ * Costs nothing unless they run past `head`: then one read of up to a cluster.
+ *
+ * @param head The file's first bytes.
+ * @throws UnqcowError `HEADER_EXT_TOO_LARGE`.
+ */
+export async function readExtensions(source: ByteSource, header: Header, head: Uint8Array): Promise<Extensions> {
+  const end = header.backingFileOffset > 0n ? Number(header.backingFileOffset) : 2 ** header.clusterBits;
+  const there = Math.min(end, source.size);
+  const found = walk(head.subarray(0, there), header.headerLength, end, head.length < there);
+  return found ?? (walk(await source.read({ start: 0, end: there }), header.headerLength, end, false) as Extensions);
+}
+
+/** @returns nothing if `more` bytes exist than were given, and they are needed. */
+function walk(area: Uint8Array, start: number, end: number, more: boolean): Extensions | undefined {
+  const list: Extension[] = [];
+  let unknown = 0;
+  const view = viewOf(area);
+  let at = start;
+  while (at < end) {
+    if (at + 8 > area.length) return more ? undefined : { list, unknown };
+    const type = view.getUint32(at);
+    const length = view.getUint32(at + 4);
+    const offset = at + 8;
+    if (offset > end || length > end - offset) {
+      throw new UnqcowError(
+        'HEADER_EXT_TOO_LARGE',
+        `extension 0x${type.toString(16)} of ${length} bytes runs past ${end}`,
+        {
+          at: `header.extensions[${list.length}]`,
+        },
+      );
+    }
+    if (type === 0) break;
+    if (offset + length > area.length && more) return undefined;
+    const name = EXTENSION_TYPES[type as keyof typeof EXTENSION_TYPES];
+    if (name === undefined) unknown += 1;
+    if (name !== undefined || unknown <= MAX_LISTED_UNKNOWN) {
+      const data = name === undefined ? new Uint8Array(0) : area.slice(offset, offset + length);
+      list.push({ type, name, offset, length, data });
+    }
+    at = offset + Math.ceil(length / 8) * 8;
+  }
+  return { list, unknown };
+}
+
+/** The last extension of that kind: QEMU lets a later one overrule. */
+export function lastOf({ list }: Extensions, name: ExtensionName): Extension | undefined {
+  return list.findLast((extension) => extension.name === name);
+}
+
+const FEATURE_TABLES = ['incompatible', 'compatible', 'autoclear'] as const;
+const FEATURE_ROW = 48;
+
+/** The image's own name for a feature bit, if its table of names has one. Rows that are cut off do not count. */
+export function featureName(
+  extensions: Extensions,
+  kind: (typeof FEATURE_TABLES)[number],
+  bit: number,
+): string | undefined {
+  const table = lastOf(extensions, 'feature names')?.data ?? new Uint8Array(0);
+  for (let at = 0; at + FEATURE_ROW <= table.length; at += FEATURE_ROW) {
+    if (table[at] === FEATURE_TABLES.indexOf(kind) && table[at + 1] === bit)
+      return text(table.subarray(at + 2, at + FEATURE_ROW));
+  }
+  return undefined;
+}
+
+/** UTF-8 up to the first NUL; bytes that are none become U+FFFD. */
+export function text(bytes: Uint8Array): string {
+  const nul = bytes.indexOf(0);
+  return new TextDecoder().decode(nul < 0 ? bytes : bytes.subarray(0, nul));
+}

@@ -1,0 +1,119 @@
+import { pMapIterable } from 'p-map';
+import type { Warning } from '../errors.ts';
+import type { ByteRange } from '../ranges.ts';
+import type { ByteSource } from '../source/byte-source.ts';
+import { coalesced } from '../source/coalesced.ts';
+import { KiB, MiB } from '../units.ts';
+import { type Extent, ExtentJoiner } from './extent.ts';
+import { clusterSizeOf, type Geometry, l2CoverageOf, l2EntriesOf } from './geometry.ts';
+import { decodeL2, type L2Context } from './l2.ts';
+import { viewOf } from './struct.ts';
+
+/** All that is needed to find guest bytes, without reading a header or an L1 table again. */
+export interface GuestMap {
+  readonly geometry: Geometry;
+  /** The L1 index of the first of `l2Offsets`. */
+  readonly firstTable: number;
+  /** Host offsets of the L2 tables, 0 where there is none. */
+  readonly l2Offsets: ArrayLike<number>;
+}
+
+export interface ExtentOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly warn?: (warning: Warning) => void;
+}
+
+/** L2 tables are fetched this many bytes at a time, and so many windows ahead of the one that is being decoded. */
+const WINDOW_BYTES = 8 * MiB;
+const WINDOWS_AHEAD = 4;
+/** Two tables nearer than this are fetched by one request. */
+const TABLE_LIMITS = { maxGap: 256 * KiB, maxLength: WINDOW_BYTES };
+
+/**
+ * Walks the guest disk in order and says what each stretch is made of. Neighbours of one kind come out as one, except
+ * that a compressed extent ends with the window of tables that it was read in. Comes in batches, for speed.
+ *
+ * Reads each L2 table once — one cluster per `clusterSize² / 8` bytes of disk: 64 KiB per 512 MiB — neighbouring tables
+ * by one request, at most 32 MiB ahead; and no guest data.
+ *
+ * @param range Guest bytes that `map` covers; starts and ends on a cluster, or at the disk's end.
+ * @throws UnqcowError as `decodeL2` and the source do.
+ * @see qcow2.rst § Cluster mapping
+ */
+export async function* extentBatches(
+  source: ByteSource,
+  map: GuestMap,
+  range: ByteRange,
+  { signal, warn = () => {} }: ExtentOptions = {},
+): AsyncGenerator<Extent[]> {
+  const { geometry } = map;
+  const tables = coalesced(source, TABLE_LIMITS);
+  const context: L2Context = { geometry, fileSize: source.size, warn };
+  const joiner = new ExtentJoiner();
+  const windows = pMapIterable(windowsOf(map, range), (window) => fetchWindow(tables, map, window, signal), {
+    concurrency: WINDOWS_AHEAD,
+    backpressure: WINDOWS_AHEAD,
+  });
+  for await (const window of windows) {
+    for (let index = window.from; index < window.to; index += 1) {
+      decodeTable(window.tables.get(index), index, range, context, joiner);
+    }
+    const batch = joiner.take();
+    if (batch.length > 0) yield batch;
+  }
+  const rest = joiner.finish();
+  if (rest.length > 0) yield rest;
+}
+
+/** L1 indexes `[from, to)`. */
+interface Window {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Cuts the tables that the range needs into windows. Tables that do not exist cost nothing and do not count. */
+function* windowsOf({ geometry, firstTable, l2Offsets }: GuestMap, range: ByteRange): Generator<Window> {
+  const perWindow = Math.max(1, Math.floor(WINDOW_BYTES / clusterSizeOf(geometry)));
+  const coverage = l2CoverageOf(geometry);
+  const end = Math.ceil(range.end / coverage);
+  let from = Math.floor(range.start / coverage);
+  let tables = 0;
+  for (let index = from; index < end; index += 1) {
+    if (l2Offsets[index - firstTable] !== 0) tables += 1;
+    if (tables < perWindow) continue;
+    yield { from, to: index + 1 };
+    from = index + 1;
+    tables = 0;
+  }
+  if (from < end) yield { from, to: end };
+}
+
+async function fetchWindow(source: ByteSource, map: GuestMap, { from, to }: Window, signal: AbortSignal | undefined) {
+  const { geometry, firstTable, l2Offsets } = map;
+  const fetched: Promise<[number, DataView]>[] = [];
+  for (let index = from; index < to; index += 1) {
+    const start = l2Offsets[index - firstTable] ?? 0;
+    if (start === 0) continue;
+    const end = Math.min(start + clusterSizeOf(geometry), source.size);
+    fetched.push(source.read({ start, end }, { signal }).then((bytes) => [index, viewOf(bytes)]));
+  }
+  return { from, to, tables: new Map(await Promise.all(fetched)) };
+}
+
+function decodeTable(
+  table: DataView | undefined,
+  l1Index: number,
+  range: ByteRange,
+  context: L2Context,
+  joiner: ExtentJoiner,
+) {
+  const { geometry } = context;
+  const base = l1Index * l2CoverageOf(geometry);
+  const start = Math.max(range.start, base);
+  const end = Math.min(range.end, base + l2CoverageOf(geometry));
+  if (!table) return joiner.unallocated(start, end);
+  const clusterSize = clusterSizeOf(geometry);
+  const from = Math.floor((start - base) / clusterSize);
+  const to = Math.min(Math.ceil((end - base) / clusterSize), l2EntriesOf(geometry));
+  decodeL2({ table, l1Index, from, to, guest: base + from * clusterSize }, context, joiner);
+}

@@ -1,0 +1,123 @@
+import { UnqcowError } from '../errors.ts';
+import type { ByteSource } from '../source/byte-source.ts';
+import { KiB } from '../units.ts';
+import { checkFacts, type Facts, hasBacking, nameOfFeature } from './checks.ts';
+import { lastOf, readExtensions, text } from './extensions.ts';
+import { featuresOf } from './features.ts';
+import type { Geometry } from './geometry.ts';
+import { parseHeader } from './header.ts';
+import { knownFormat } from './known-formats.ts';
+import { Warnings } from './warnings.ts';
+
+/** An image whose header was read and found sound. No table and no guest data was read yet. */
+export interface Image extends Facts {
+  readonly source: ByteSource;
+  readonly geometry: Geometry;
+  readonly backing: { readonly name: string; readonly format: string | undefined } | undefined;
+  readonly dataFile: { readonly name: string | undefined; readonly raw: boolean } | undefined;
+  readonly warnings: Warnings;
+}
+
+/** What `openImage` reads first: also what opening an S3 object brings along, so that it costs nothing more. */
+const HEAD = 64 * KiB;
+
+/**
+ * Reads and checks the header and its extensions: one read of 64 KiB, a second one where extensions or the backing
+ * file's name lie further on.
+ *
+ * @throws UnqcowError as `parseHeader`, `readExtensions` and `checkFacts` do.
+ */
+export async function openImage(source: ByteSource): Promise<Image> {
+  const warnings = new Warnings();
+  const head = await source.read({ start: 0, end: Math.min(HEAD, source.size) });
+  const header = parseHeader(head, source.size, warnings.add);
+  const extensions = await readExtensions(source, header, head);
+  const facts: Facts = { header, features: featuresOf(header), extensions, fileSize: source.size };
+  checkFacts(facts, warnings.add);
+  const other = knownFormat(head);
+  if (other) warnings.add({ code: 'MULTIPLE_FORMATS', message: `the file also carries the signature of ${other}` });
+  const diskSize = Number(header.size - (header.size % 512n));
+  return {
+    ...facts,
+    source,
+    geometry: { version: header.version as 2 | 3, clusterBits: header.clusterBits, diskSize },
+    backing: await backingOf(source, facts, head),
+    dataFile: dataFileOf(facts),
+    warnings,
+  };
+}
+
+async function backingOf(
+  source: ByteSource,
+  { header, extensions }: Facts,
+  head: Uint8Array,
+): Promise<Image['backing']> {
+  if (!hasBacking(header)) return undefined;
+  const start = Number(header.backingFileOffset);
+  const end = start + header.backingFileSize;
+  if (end > source.size) {
+    throw new UnqcowError('BAD_BACKING_NAME', 'the name lies past the end of the file', {
+      at: 'header.backing_file_offset',
+    });
+  }
+  const format = lastOf(extensions, 'backing format');
+  const name = end <= head.length ? head.subarray(start, end) : await source.read({ start, end });
+  return { name: text(name), format: format && text(format.data) };
+}
+
+function dataFileOf({ features, extensions }: Facts): Image['dataFile'] {
+  if (!features.dataFile) return undefined;
+  const name = lastOf(extensions, 'data file name');
+  return { name: name && text(name.data), raw: features.rawDataFile };
+}
+
+/**
+ * Refuses what cannot be turned into raw bytes, before any byte is.
+ *
+ * @throws UnqcowError `KEY_REQUIRED`, `UNSUPPORTED_COMPRESSION`; as `assertMappable` does.
+ */
+export function assertConvertible(image: Image): void {
+  assertMappable(image);
+  const { cryptMethod, compressionType } = image.header;
+  if (cryptMethod !== 0) throw new UnqcowError('KEY_REQUIRED', 'the image is encrypted', { at: 'header.crypt_method' });
+  if (compressionType === 1) {
+    throw new UnqcowError('UNSUPPORTED_COMPRESSION', 'zstd is not read yet', { at: 'header.compression_type' });
+  }
+}
+
+/**
+ * Refuses an image whose guest bytes we cannot locate.
+ *
+ * @throws UnqcowError `UNSUPPORTED_FEATURE`, `BAD_DATA_FILE`, `EXTERNAL_REF_DENIED`, `BACKING_FORMAT_REQUIRED`.
+ */
+export function assertMappable({ features, extensions, backing, dataFile }: Image): void {
+  const at = 'header.incompatible_features';
+  if (features.unknownIncompatible.length > 0) {
+    const names = features.unknownIncompatible.map((bit) => nameOfFeature(extensions, bit));
+    throw new UnqcowError('UNSUPPORTED_FEATURE', `the image needs ${names.join(', ')}`, { at });
+  }
+  if (features.rawDataFile && !features.dataFile) {
+    throw new UnqcowError('BAD_DATA_FILE', 'the raw data file bit is set without a data file', {
+      at: 'header.autoclear_features',
+    });
+  }
+  if (dataFile) {
+    throw new UnqcowError('EXTERNAL_REF_DENIED', `the data lies in another file, ${quote(dataFile.name)}`, { at });
+  }
+  if (features.extendedL2) throw new UnqcowError('UNSUPPORTED_FEATURE', 'extended L2 entries are not read yet', { at });
+  if (backing?.format === undefined && backing) {
+    throw new UnqcowError('BACKING_FORMAT_REQUIRED', `the backing file ${quote(backing.name)} has no stated format`, {
+      at: 'header.extensions.backing_format',
+    });
+  }
+  if (backing) {
+    throw new UnqcowError('EXTERNAL_REF_DENIED', `the image continues in another file, ${quote(backing.name)}`, {
+      at: 'header.backing_file_offset',
+    });
+  }
+}
+
+/** A name from inside an image, safe to print. */
+function quote(name: string | undefined): string {
+  return name === undefined ? 'unnamed' : JSON.stringify(name);
+}

@@ -1,0 +1,71 @@
+import type { ByteRange } from '../ranges.ts';
+import type { Extent } from './extent.ts';
+
+/** An entry as `qemu-img map --output=json` prints it (`compressed` from QEMU 8.2 on). */
+export interface MapEntry {
+  readonly start: number;
+  readonly length: number;
+  /** How many files down the chain the bytes lie. */
+  readonly depth: number;
+  /** Whether any file of the chain has them; else they are zeros since nothing says otherwise. */
+  readonly present: boolean;
+  readonly zero: boolean;
+  readonly data: boolean;
+  readonly compressed: boolean;
+  /** Host offset. Compressed and encrypted bytes have none that one could read. */
+  readonly offset?: number;
+}
+
+/** Turns extents into entries, joining neighbours as `qemu-img` does: same flags, and offsets that continue. */
+export async function* mapEntries(
+  batches: AsyncIterable<readonly Extent[]>,
+  { encrypted = false } = {},
+): AsyncGenerator<MapEntry> {
+  let open: MapEntry | undefined;
+  for await (const batch of batches) {
+    for (const extent of batch) {
+      const next = asEntry(extent, encrypted);
+      if (open && continues(open, next)) {
+        open = { ...open, length: open.length + next.length };
+        continue;
+      }
+      if (open) yield open;
+      open = next;
+    }
+  }
+  if (open) yield open;
+}
+
+function asEntry(extent: Extent, encrypted: boolean): MapEntry {
+  const base = { ...spanOf(extent), depth: 0 };
+  switch (extent.kind) {
+    case 'unallocated':
+      return { ...base, present: false, zero: true, data: false, compressed: false };
+    case 'zero':
+      return { ...base, present: true, zero: true, data: false, compressed: false, ...at(extent.host) };
+    case 'data':
+      return {
+        ...base,
+        present: true,
+        zero: false,
+        data: true,
+        compressed: false,
+        ...at(encrypted ? undefined : extent.host),
+      };
+    case 'compressed':
+      return { ...base, present: true, zero: false, data: true, compressed: true };
+  }
+}
+
+const spanOf = ({ start, end }: ByteRange) => ({ start, length: end - start });
+const at = (offset: number | undefined) => (offset === undefined ? {} : { offset });
+
+function continues(left: MapEntry, right: MapEntry): boolean {
+  const sameKind =
+    left.present === right.present &&
+    left.zero === right.zero &&
+    left.data === right.data &&
+    left.compressed === right.compressed;
+  if (!sameKind) return false;
+  return left.offset === undefined ? right.offset === undefined : right.offset === left.offset + left.length;
+}

@@ -1,0 +1,131 @@
+import { UnqcowError } from '../errors.ts';
+import type { Part } from '../plan/parts.ts';
+import { toBase64 } from '../sink/crc32.ts';
+import {
+  completeUpload,
+  crc32OfParts,
+  listParts,
+  nameOf,
+  type Receipt,
+  type S3Target,
+  type Upload,
+} from '../sink/s3-multipart.ts';
+import { getText, headObject, type StoredObject } from '../sink/s3-object.ts';
+import { s3Source } from '../source/s3.ts';
+import { type ConversionResult, hexOf, type PlanRecord, type ShareResult } from './conversion.ts';
+import type { Stores } from './stores.ts';
+
+/**
+ * Puts the raw object together, after making sure that every part is there as planned and that the image is still the
+ * one that was planned for. Safe to run twice: an object that is there already, whole, is success.
+ *
+ * Costs a HEAD of the image, a ListParts per 1,000 parts, a Complete, and a HEAD of the object.
+ *
+ * @throws UnqcowError `SOURCE_CHANGED`; as `finishUpload` does.
+ */
+export async function completeJob(
+  stores: Stores,
+  plan: PlanRecord,
+  results: readonly ShareResult[],
+  uploadId: string,
+): Promise<ConversionResult> {
+  const { job, source, destination, parts, warnings } = plan;
+  await s3Source(stores.reader, source).verify();
+  const receipts = results.flatMap((result) => result.receipts);
+  const finished = await finishUpload(stores, { ...destination, uploadId }, plan, receipts);
+  const costs = [plan.cost, ...results.map(({ cost }) => cost)];
+  const read = { requests: sum(costs.map((cost) => cost.requests)), bytes: sum(costs.map((cost) => cost.bytes)) };
+  return { job, source, ...finished, parts: countByKind(parts), read, warnings };
+}
+
+/** What of a plan decides how its upload is completed. */
+export type Finishing = Pick<PlanRecord, 'diskSize' | 'parts' | 'options'>;
+
+/**
+ * Completes an upload out of its parts, and looks at what came of it.
+ *
+ * @throws UnqcowError `RECEIPTS_MISMATCH`, `CHECKSUM_MISMATCH`, `DESTINATION_EXISTS`, `UPLOAD_GONE`.
+ */
+export async function finishUpload(
+  { writer }: Stores,
+  upload: Upload,
+  plan: Finishing,
+  made: readonly Receipt[],
+): Promise<Pick<ConversionResult, 'destination' | 'size' | 'crc32' | 'proven'>> {
+  const { diskSize: size, options } = plan;
+  const { bucket, key } = upload;
+  const receipts = asPlanned(plan.parts, made);
+  const crc32 = crc32OfParts(receipts);
+  const isThere = (object: StoredObject | undefined) =>
+    object?.size === size && crc32 !== undefined && object.crc32 === toBase64(crc32);
+  try {
+    const parts = asStored(receipts, await listParts(writer, upload));
+    await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size, overwrite: options.overwrite });
+  } catch (error) {
+    // An earlier try may have done it, and its answer been lost.
+    const isGone = error instanceof UnqcowError && error.code === 'UPLOAD_GONE';
+    if (!isGone || !isThere(await headObject(writer, { bucket, key }))) throw error;
+  }
+  const object = await headObject(writer, { bucket, key });
+  if (object?.size !== size) {
+    throw new UnqcowError('CHECKSUM_MISMATCH', `${nameOf(upload)} has ${object?.size} bytes, not ${size}`);
+  }
+  const { etag, versionId } = object;
+  return {
+    destination: { bucket, key, etag, ...(versionId ? { versionId } : {}) },
+    size,
+    ...(crc32 === undefined ? {} : { crc32: hexOf(crc32) }),
+    proven: isThere(object),
+  };
+}
+
+/** Each part's receipt, in order. A part that two workers made has two; both are for the same bytes. */
+function asPlanned(parts: readonly Part[], receipts: readonly Receipt[]): Receipt[] {
+  const byNumber = new Map(receipts.map((receipt) => [receipt.number, receipt]));
+  if (byNumber.size !== parts.length) {
+    throw new UnqcowError('RECEIPTS_MISMATCH', `${parts.length} parts were planned, and ${byNumber.size} were made`);
+  }
+  return parts.map(({ number, start, end }) => {
+    const receipt = byNumber.get(number);
+    if (receipt?.length === end - start) return receipt;
+    throw new UnqcowError('RECEIPTS_MISMATCH', `part ${number} has ${receipt?.length} bytes, not ${end - start}`);
+  });
+}
+
+/**
+ * The parts as the store has them now. A late duplicate of a worker may have replaced one after its receipt was written:
+ * under KMS that has another ETag, so the store's own is taken, where length and CRC-32 say that the bytes are the same.
+ */
+function asStored(receipts: readonly Receipt[], stored: readonly Receipt[]): Receipt[] {
+  const byNumber = new Map(stored.map((part) => [part.number, part]));
+  return receipts.map((receipt) => {
+    const part = byNumber.get(receipt.number);
+    const sameBytes = part?.crc32 === undefined ? part?.etag === receipt.etag : part.crc32 === receipt.crc32;
+    if (part && part.length === receipt.length && sameBytes) return { ...receipt, etag: part.etag };
+    throw new UnqcowError('RECEIPTS_MISMATCH', `the store's part ${receipt.number} is not the one that was made`);
+  });
+}
+
+export function countByKind(parts: readonly Part[]): Record<Part['kind'], number> {
+  const counts = { data: 0, zero: 0, copy: 0 };
+  for (const { kind } of parts) counts[kind] += 1;
+  return counts;
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+
+/** Reads back what the state machine's map wrote: a manifest that names files of one result a line. */
+export async function readResults(stores: Stores, manifest: S3Target): Promise<ShareResult[]> {
+  const { ResultFiles } = JSON.parse(await getText(stores.writer, manifest)) as {
+    ResultFiles: { SUCCEEDED: { Key: string }[] };
+  };
+  const files = await Promise.all(
+    ResultFiles.SUCCEEDED.map(({ Key }) => getText(stores.writer, { bucket: manifest.bucket, key: Key })),
+  );
+  return files.flatMap((file) => file.split('\n').filter(Boolean)).map((line) => JSON.parse(line) as ShareResult);
+}
+
+/** Reads back what `planJob` wrote. */
+export async function readPlan(stores: Stores, plan: S3Target): Promise<PlanRecord> {
+  return JSON.parse(await getText(stores.writer, plan)) as PlanRecord;
+}

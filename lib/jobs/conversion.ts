@@ -1,0 +1,110 @@
+import type { Warning } from '../errors.ts';
+import type { Geometry } from '../format/geometry.ts';
+import type { Part } from '../plan/parts.ts';
+import type { PartTask } from '../plan/shares.ts';
+import type { CopySource, Receipt, S3Target } from '../sink/s3-multipart.ts';
+import type { S3Pin } from '../source/s3.ts';
+
+/** What a caller may decide about a conversion. */
+export interface ConversionOptions {
+  /** Whether an object at the destination may be replaced. */
+  readonly overwrite: boolean;
+  /** Whether long plain runs are copied within the store, rather than through us. */
+  readonly copyParts: boolean;
+  /** Whether runs of zeros are copied from an object of zeros. */
+  readonly zeroParts: boolean;
+  /** Workers at once. */
+  readonly maxConcurrency: number;
+}
+
+export const DEFAULT_OPTIONS: ConversionOptions = {
+  overwrite: true,
+  copyParts: true,
+  zeroParts: true,
+  maxConcurrency: 200,
+};
+
+/** Where a job keeps its records: everything under `s3://bucket/prefix`. */
+export interface WorkPlace {
+  readonly bucket: string;
+  /** Empty, or ends in `/`. */
+  readonly prefix: string;
+}
+
+/** What the plan found, as the state machine carries it on. Whatever grows with the disk lies in the work bucket. */
+export type Planned =
+  | {
+      readonly mode: 'whole';
+      readonly job: string;
+      readonly source: S3Pin;
+      readonly destination: S3Target;
+      readonly options: ConversionOptions;
+    }
+  | {
+      readonly mode: 'parts';
+      readonly job: string;
+      readonly source: S3Pin;
+      readonly destination: S3Target;
+      readonly plan: S3Target;
+      readonly items: S3Target;
+      readonly results: WorkPlace;
+      readonly failure: S3Target;
+      readonly maxConcurrency: number;
+      readonly shares: number;
+    };
+
+/** The whole plan, as `plan.json` holds it: what Complete compares the receipts with. */
+export interface PlanRecord {
+  readonly job: string;
+  readonly source: S3Pin;
+  readonly destination: S3Target;
+  readonly options: ConversionOptions;
+  readonly diskSize: number;
+  readonly parts: readonly Part[];
+  readonly warnings: readonly Warning[];
+  /** What planning cost. */
+  readonly cost: Cost;
+}
+
+/** One worker's share, as a line of `items.jsonl` holds it: everything that it needs, so that it reads no header and no L1. */
+export interface Share {
+  readonly share: number;
+  readonly source: S3Pin;
+  readonly destination: S3Target;
+  readonly geometry: Geometry;
+  readonly zeros?: CopySource | undefined;
+  readonly parts: readonly PartTask[];
+}
+
+/** What a worker gives back. */
+export interface ShareResult {
+  readonly share: number;
+  readonly receipts: readonly Receipt[];
+  readonly cost: Cost;
+}
+
+/** What reading the image has cost. */
+export interface Cost {
+  readonly requests: number;
+  readonly bytes: number;
+}
+
+export interface ConversionResult {
+  readonly job: string;
+  readonly source: S3Pin;
+  readonly destination: S3Target & { readonly etag: string; readonly versionId?: string | undefined };
+  /** Bytes of raw disk. */
+  readonly size: number;
+  /** Of the whole raw disk, in hexadecimal; missing where the store told no CRC of parts that it copied. */
+  readonly crc32?: string | undefined;
+  /** Whether the store itself checked that CRC against what it holds. */
+  readonly proven: boolean;
+  /** How many of each kind; missing where the disk was streamed whole. */
+  readonly parts?: Readonly<Record<Part['kind'], number>>;
+  readonly read: Cost;
+  readonly warnings: readonly Warning[];
+}
+
+export function hexOf(crc32: number): string {
+  return crc32.toString(16).padStart(8, '0');
+}

@@ -1,0 +1,25 @@
+import { writingClient } from '../sink/s3-client.ts';
+import { readingClient } from '../source/s3-client.ts';
+
+/** The two ways in which we speak to S3: each has one layer of retries, in another place. */
+export interface Stores {
+  readonly reader: ReturnType<typeof readingClient>;
+  readonly writer: ReturnType<typeof writingClient>;
+}
+
+type ClientConfig = Parameters<typeof readingClient>[0];
+
+/**
+ * Makes both clients from the environment that the SDK knows (`AWS_REGION`, `AWS_ENDPOINT_URL_S3`, credentials), or from
+ * what is given. An endpoint of one's own is spoken to path-style, since it seldom resolves bucket names.
+ */
+export function openStores(given: ClientConfig = {}): Stores {
+  const { AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
+  const ownEndpoint = AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL;
+  const config: ClientConfig = {
+    ...(AWS_REGION ? {} : { region: 'us-east-1' }),
+    ...(ownEndpoint || given.endpoint ? { forcePathStyle: true } : {}),
+    ...given,
+  };
+  return { reader: readingClient(config), writer: writingClient(config) };
+}

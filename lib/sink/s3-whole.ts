@@ -1,0 +1,100 @@
+import { Readable } from 'node:stream';
+import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { Upload as LibUpload } from '@aws-sdk/lib-storage';
+import { UnqcowError } from '../errors.ts';
+import { MiB } from '../units.ts';
+import { combineCrc32, crc32Of, toBase64 } from './crc32.ts';
+import { asDestinationError } from './s3-errors.ts';
+import { abortUpload, nameOf, type S3Target } from './s3-multipart.ts';
+
+const PART_SIZE = 16 * MiB;
+
+export interface WholeOptions {
+  /** Whether an object that is there already may be replaced. */
+  readonly overwrite: boolean;
+  /** Stops the body; the upload is aborted before this rejects. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Uploads a body of known length while it is made, by lib-storage, in up to 4 parts of 16 MiB at a time. Where the store
+ * answers with the object's CRC-32, it is compared with ours. Leaves no upload open, however it ends.
+ *
+ * @returns the CRC-32 of what was sent, and whether the store proved it.
+ * @throws UnqcowError `CHECKSUM_MISMATCH`, `DESTINATION_*`; whatever `body` throws; the signal's reason if it is aborted.
+ */
+export async function putWhole(
+  client: S3Client,
+  target: S3Target,
+  body: AsyncIterable<Uint8Array>,
+  size: number,
+  options: WholeOptions,
+): Promise<{ readonly crc32: number; readonly proven: boolean }> {
+  options.signal?.throwIfAborted();
+  const params = {
+    Bucket: target.bucket,
+    Key: target.key,
+    ContentType: 'application/octet-stream',
+    ChecksumAlgorithm: 'CRC32' as const,
+    ...(options.overwrite ? {} : { IfNoneMatch: '*' }),
+  };
+  if (size === 0) {
+    const empty = new PutObjectCommand({ ...params, Body: new Uint8Array(0), ChecksumCRC32: toBase64(0) });
+    const { ChecksumCRC32 } = await client.send(empty).catch((error) => refuse(target, error));
+    return { crc32: 0, proven: ChecksumCRC32 === toBase64(0) };
+  }
+  const made: Made = { crc32: 0, size: 0 };
+  const upload = new LibUpload({
+    client,
+    partSize: PART_SIZE,
+    queueSize: 4,
+    params: { ...params, ChecksumType: 'FULL_OBJECT', Body: Readable.from(summed(body, size, made, options.signal)) },
+  });
+  try {
+    const { ChecksumCRC32 } = await upload.done();
+    if (ChecksumCRC32 !== undefined && ChecksumCRC32 !== toBase64(made.crc32)) {
+      throw new UnqcowError(
+        'CHECKSUM_MISMATCH',
+        `${nameOf(target)} has CRC-32 ${ChecksumCRC32}, not ${toBase64(made.crc32)}`,
+      );
+    }
+    return { crc32: made.crc32, proven: ChecksumCRC32 !== undefined };
+  } catch (error) {
+    // lib-storage aborts when a part fails, but not when its Complete is refused.
+    const { uploadId } = upload as unknown as { uploadId?: string };
+    // If that fails too, it is still the first failure that says why there is no object.
+    if (uploadId) await abortUpload(client, { ...target, uploadId }).catch(() => undefined);
+    if (made.failure) throw made.failure.reason;
+    return refuse(target, error);
+  }
+}
+
+/** What has been made of the body so far. */
+interface Made {
+  crc32: number;
+  size: number;
+  failure?: { readonly reason: unknown };
+}
+
+/**
+ * Stops between two chunks rather than through lib-storage, whose abort does not wait for what it sends. Ends only after
+ * exactly `size` bytes: a body of another length never becomes an object.
+ */
+async function* summed(body: AsyncIterable<Uint8Array>, size: number, made: Made, signal?: AbortSignal) {
+  try {
+    for await (const chunk of body) {
+      signal?.throwIfAborted();
+      made.crc32 = combineCrc32(made.crc32, crc32Of(chunk), chunk.length);
+      made.size += chunk.length;
+      yield chunk;
+    }
+    if (made.size !== size) throw new UnqcowError('INTERNAL', `${made.size} bytes were made of ${size}`);
+  } catch (reason) {
+    made.failure = { reason };
+    throw reason;
+  }
+}
+
+function refuse(target: S3Target, error: unknown): never {
+  throw asDestinationError(nameOf(target), error);
+}

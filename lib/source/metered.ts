@@ -1,0 +1,24 @@
+import type { ByteSource } from './byte-source.ts';
+
+/** What reading has cost so far. */
+export interface Meter {
+  requests: number;
+  /** Bytes that were asked for and came. */
+  bytes: number;
+}
+
+export const newMeter = (): Meter => ({ requests: 0, bytes: 0 });
+
+/** Counts the reads that reach `source`. Innermost, it counts what is really fetched; outermost, what is used. */
+export function metered(source: ByteSource, meter: Meter): ByteSource {
+  return {
+    size: source.size,
+    id: source.id,
+    async read(range, options) {
+      meter.requests += 1;
+      const bytes = await source.read(range, options);
+      meter.bytes += bytes.length;
+      return bytes;
+    },
+  };
+}
