@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 /** The violations that the linter finds in these imports, each planted in a file of its own: `file specifier`. */
 function refused(imports: readonly (readonly [file: string, specifier: string])[]): Set<string> {
-  const root = mkdtempSync(join(tmpdir(), 'unqcow-layers-'));
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'unqcow-layers-')));
   copyFileSync('biome.json', join(root, 'biome.json'));
   const planted = new Map(
     imports.map(([file, specifier], i) => [file.replace('planted', `planted-${i}`), `${file} ${specifier}`]),
@@ -25,9 +25,8 @@ function refused(imports: readonly (readonly [file: string, specifier: string])[
   ];
   const { stdout } = spawnSync('biome', args, { cwd: root, encoding: 'utf8' });
   rmSync(root, { recursive: true });
-  return new Set(
-    [...stdout.matchAll(/file=([^,]+)/g)].map(([, file = '']) => planted.get(file.replace(/^\.\//, '')) ?? file),
-  );
+  const files = [...stdout.matchAll(/file=([^,]+)/g)].map(([, file = '']) => relative(root, file));
+  return new Set(files.map((file) => planted.get(file) ?? file));
 }
 
 const LAYERS = ['source', 'format', 'plan', 'chunk', 'sink', 'jobs'] as const;

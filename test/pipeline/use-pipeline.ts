@@ -34,7 +34,8 @@ export interface Pipeline {
   convert(input: unknown): Promise<Description>;
   /** How the raw object differs from a local file, if it does. */
   difference(key: string, path: string): Promise<string | undefined>;
-  openUploads(): Promise<number>;
+  /** Keys of the multipart uploads that are open. */
+  openUploads(): Promise<(string | undefined)[]>;
 }
 
 /** The whole stack for one file of tests: over our S3, or the real one that `UNQCOW_TEST_S3_ENDPOINT` names. */
@@ -115,7 +116,7 @@ export function usePipeline(options: Partial<StackOptions> = {}): Pipeline {
       const lists = await Promise.all(
         buckets.map((Bucket) => state.client.send(new ListMultipartUploadsCommand({ Bucket }))),
       );
-      return lists.flatMap(({ Uploads = [] }) => Uploads).length;
+      return lists.flatMap(({ Uploads = [] }) => Uploads).map(({ Key }) => Key);
     },
   };
 }
