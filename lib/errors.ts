@@ -56,6 +56,20 @@ export const ErrorCodes = {
   },
   BAD_LUKS_HEADER: { status: 422, retryable: false, means: 'the LUKS header is missing or malformed' },
   BAD_DATA_FILE: { status: 422, retryable: false, means: 'the external data file bits contradict each other' },
+  WRONG_KEY: { status: 422, retryable: false, means: 'the passphrase opens none of the image’s key slots' },
+  KEY_TOO_COSTLY: { status: 422, retryable: false, means: 'the image asks for more key derivation than we do' },
+  BAD_SIZE: { status: 422, retryable: false, means: 'the disk size is smaller than version 1 allows' },
+  BAD_L2_BITS: { status: 422, retryable: false, means: 'the L2 table size is outside what version 1 allows' },
+  BAD_REFCOUNT_ORDER: {
+    status: 422,
+    retryable: false,
+    means: 'refcount entries are wider than 64 bits, so refcounts cannot be checked',
+  },
+  BAD_REFTABLE: {
+    status: 422,
+    retryable: false,
+    means: 'the refcount table is missing, misplaced or too large, so refcounts cannot be checked',
+  },
 
   // Files that an image names
   EXTERNAL_REF_DENIED: {
@@ -67,6 +81,26 @@ export const ErrorCodes = {
     status: 422,
     retryable: false,
     means: 'the backing file’s format is not stated, and we do not guess',
+  },
+  BACKING_LOOP: {
+    status: 422,
+    retryable: false,
+    means: 'an image is its own backing file, directly or through others',
+  },
+  BACKING_TOO_DEEP: {
+    status: 422,
+    retryable: false,
+    means: 'the chain of backing files is longer than the configured limit',
+  },
+  COMPRESSED_IN_DATA_FILE: {
+    status: 422,
+    retryable: false,
+    means: 'a compressed cluster in an image whose data lies in another file',
+  },
+  DATA_FILE_OFFSET_MISMATCH: {
+    status: 422,
+    retryable: false,
+    means: 'a cluster lies elsewhere in the data file than on the disk',
   },
 
   // Tables
@@ -93,6 +127,25 @@ export const ErrorCodes = {
     means: 'a table or data cluster lies on the image’s own metadata',
   },
   ZERO_FLAG_IN_V2: { status: 422, retryable: false, means: 'a zero cluster in a version 2 image, which has none' },
+  INVALID_SUBCLUSTER: { status: 422, retryable: false, means: 'a subcluster is both allocated and zero' },
+  SNAPSHOT_NOT_FOUND: { status: 404, retryable: false, means: 'there is no snapshot of that id or name' },
+  SNAPSHOT_TABLE_TOO_LARGE: { status: 422, retryable: false, means: 'more snapshots than the format allows' },
+  BAD_SNAPSHOT_TABLE: { status: 422, retryable: false, means: 'the snapshot table does not start on a cluster' },
+  SNAPSHOT_TABLE_BEYOND_EOF: {
+    status: 422,
+    retryable: false,
+    means: 'the snapshot table runs past the end of the file',
+  },
+  SNAPSHOT_EXTRA_TOO_LARGE: {
+    status: 422,
+    retryable: false,
+    means: 'a snapshot has more extra data than the format allows',
+  },
+  BAD_SNAPSHOT_L1: {
+    status: 422,
+    retryable: false,
+    means: 'a snapshot’s L1 table does not cover its disk, is misplaced, or lies past the end of the file',
+  },
   DECOMPRESS_FAILED: { status: 422, retryable: false, means: 'a compressed cluster is not a valid stream' },
   DECOMPRESS_SHORT: { status: 422, retryable: false, means: 'a compressed cluster holds less than a cluster' },
 
@@ -174,6 +227,14 @@ export const WarningCodes = {
   L1_SURPLUS_BEYOND_EOF: 'L1 entries that the disk does not need lie past the end of the file',
   L1E_RESERVED_BITS: 'reserved bits are set in an L1 entry',
   L2E_RESERVED_BITS: 'reserved bits are set in an L2 entry',
+  SNAPSHOT_TABLE_BEYOND_EOF: 'the snapshot table runs past the end of the file; snapshots cannot be listed',
+  SNAPSHOT_EXTRA_TOO_LARGE: 'a snapshot has more extra data than the format allows; snapshots cannot be listed',
+  DUPLICATE_SNAPSHOT_ID: 'two snapshots have the same id; the first is meant',
+  SNAPSHOT_WITHOUT_DISK_SIZE: 'a snapshot does not say how large its disk was; the current size is taken',
+  SHARED_CLUSTER: 'two places on the disk share one data cluster',
+  SUBCLUSTERS_ON_COMPRESSED: 'a compressed cluster has subcluster bits, which do not apply',
+  ZERO_BIT_WITH_SUBCLUSTERS: 'a zero flag in an image with extended L2 entries, where it does not apply',
+  L2_UNALIGNED: 'an L2 table that does not start on a sector; version 1 allows it',
   COPIED_ON_COMPRESSED: 'the copied flag is set on a compressed cluster',
   TAIL_ZERO_PADDED: 'the file ends inside its last data cluster; the rest reads as zeros',
   ZERO_CLUSTER_BEYOND_EOF: 'a zero cluster’s allocation lies past the end of the file',

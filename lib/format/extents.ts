@@ -50,6 +50,7 @@ export async function* extentBatches(
   const tables = coalesced(source, TABLE_LIMITS);
   const context: L2Context = { geometry, fileSize: source.size, warn };
   const joiner = new ExtentJoiner();
+  const end = Math.ceil(range.end / l2CoverageOf(geometry));
   const windows = pMapIterable(windowsOf(map, range), (window) => fetchWindow(tables, map, window, signal), {
     concurrency: WINDOWS_AHEAD,
     backpressure: WINDOWS_AHEAD,
@@ -58,11 +59,10 @@ export async function* extentBatches(
     for (let index = window.from; index < window.to; index += 1) {
       decodeTable(window.tables.get(index), index, range, context, joiner);
     }
-    const batch = joiner.take();
+    // The last extent comes with its neighbours: alone, it would cost its reader a request of its own.
+    const batch = window.to === end ? joiner.finish() : joiner.take();
     if (batch.length > 0) yield batch;
   }
-  const rest = joiner.finish();
-  if (rest.length > 0) yield rest;
 }
 
 /** L1 indexes `[from, to)`. */

@@ -13,6 +13,7 @@ export type PartTask =
 const COPY_COST = 8 * MiB;
 /** So many shares at most, unless a share would not fit an item: each one is a Lambda's start and a transition. */
 const MAX_SHARES = 1_000;
+const BRACKETS = 2;
 
 /** Deals parts out to workers, in shares of about equal cost, each at most 200 KiB of JSON. In the disk's order. */
 export function* shareOut(parts: readonly Part[], map: GuestMap): Generator<PartTask[]> {
@@ -20,15 +21,15 @@ export function* shareOut(parts: readonly Part[], map: GuestMap): Generator<Part
   const target = Math.max(2 * PLAN_LIMITS.cell, total / MAX_SHARES);
   let share: PartTask[] = [];
   let cost = 0;
-  let json = 0;
+  let json = BRACKETS;
   for (const part of parts) {
     const task = asTask(part, map);
-    const length = JSON.stringify(task).length;
+    const length = JSON.stringify(task).length + 1; // and a comma
     if (share.length > 0 && (cost + costOf(part) > target || json + length > PLAN_LIMITS.maxItemJson)) {
       yield share;
       share = [];
       cost = 0;
-      json = 0;
+      json = BRACKETS;
     }
     share.push(task);
     cost += costOf(part);

@@ -10,7 +10,7 @@ import {
 import { UnqcowError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import { combineCrc32, crc32Of, fromBase64, toBase64 } from './crc32.ts';
-import { asDestinationError } from './s3-errors.ts';
+import { asDestinationError, isUploadGone } from './s3-errors.ts';
 
 export interface S3Target {
   readonly bucket: string;
@@ -173,7 +173,7 @@ export async function abortUpload(client: S3Client, upload: Upload): Promise<voi
       await request;
       return false;
     } catch (error) {
-      if ((error as Error).name === 'NoSuchUpload') return true;
+      if (isUploadGone(error)) return true;
       throw asDestinationError(nameOf(upload), error);
     }
   }

@@ -4,8 +4,9 @@ import { Upload as LibUpload } from '@aws-sdk/lib-storage';
 import { UnqcowError } from '../errors.ts';
 import { MiB } from '../units.ts';
 import { combineCrc32, crc32Of, toBase64 } from './crc32.ts';
-import { asDestinationError } from './s3-errors.ts';
+import { asDestinationError, isUploadGone } from './s3-errors.ts';
 import { abortUpload, nameOf, type S3Target } from './s3-multipart.ts';
+import { headObject } from './s3-object.ts';
 
 const PART_SIZE = 16 * MiB;
 
@@ -65,8 +66,15 @@ export async function putWhole(
     // If that fails too, it is still the first failure that says why there is no object.
     if (uploadId) await abortUpload(client, { ...target, uploadId }).catch(() => undefined);
     if (made.failure) throw made.failure.reason;
+    if (isUploadGone(error) && (await isStored(client, target, made))) return { crc32: made.crc32, proven: true };
     return refuse(target, error);
   }
+}
+
+/** Whether a first Complete did it, whose answer was lost: a second one finds no upload. */
+async function isStored(client: S3Client, target: S3Target, made: Made): Promise<boolean> {
+  const object = await headObject(client, target).catch(() => undefined);
+  return object?.size === made.size && object.crc32 === toBase64(made.crc32);
 }
 
 /** What has been made of the body so far. */
