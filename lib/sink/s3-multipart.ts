@@ -117,7 +117,7 @@ export async function listParts(client: S3Client, upload: Upload): Promise<Recei
   for (let marker: string | undefined, more = true; more; ) {
     const page = await sent(upload, client.send(new ListPartsCommand({ ...idOf(upload), PartNumberMarker: marker })));
     for (const { PartNumber = 0, Size = 0, ETag = '', ChecksumCRC32: crc32 } of page.Parts ?? []) {
-      parts.push({ number: PartNumber, length: Size, etag: ETag, ...(crc32 ? { crc32 } : {}) });
+      parts.push({ number: PartNumber, length: Size, etag: quoted(ETag), ...(crc32 ? { crc32 } : {}) });
     }
     more = page.IsTruncated === true && page.NextPartNumberMarker !== undefined;
     marker = page.NextPartNumberMarker;
@@ -188,8 +188,13 @@ function withSignal(signal: AbortSignal | undefined) {
 }
 
 function required(target: S3Target, etag: string | undefined): string {
-  if (etag) return etag;
+  if (etag) return quoted(etag);
   throw new UnqcowError('DESTINATION_UNAVAILABLE', `${nameOf(target)}: the store gave no ETag`);
+}
+
+/** Ceph leaves the quotes off where it answers a copy, and has them where it lists parts. */
+function quoted(etag: string): string {
+  return etag.startsWith('"') ? etag : `"${etag}"`;
 }
 
 async function sent<T>(target: S3Target, request: Promise<T>, signal?: AbortSignal): Promise<T> {
