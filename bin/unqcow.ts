@@ -42,6 +42,10 @@ program
   .command('map')
   .argument('<image>')
   .description('say what each stretch of the disk is made of, and where it lies')
+  .option('--snapshot <name|id>', 'the disk as it was in that snapshot')
+  .option('--allow <prefix>', 'where files that an image names may be opened', many)
+  .option('--map <name=location>', 'where a file that an image names lies', many)
+  .option('--backing-format <[name=]format>', 'the format of a backing file that does not state it', many)
   .addOption(json())
   .action(map);
 

@@ -2,6 +2,7 @@ import middy from '@middy/core';
 import * as z from 'zod';
 import type { ShareResult } from '../lib/jobs/conversion.ts';
 import { convertShare, recordFailure } from '../lib/jobs/convert-share.ts';
+import { getText } from '../lib/sink/s3-object.ts';
 import { assertAllowed } from './_shared/config.ts';
 import { deadline } from './_shared/deadline.ts';
 import { type Deps, onLambda } from './_shared/deps.ts';
@@ -11,23 +12,40 @@ import { Location, Pin, Target } from './_shared/schemas.ts';
 const Bytes = z.int().nonnegative();
 const PartBase = z.object({ number: z.int().min(1).max(10_000), start: Bytes, end: Bytes });
 
+const Slice = z.object({ firstTable: Bytes, l2Offsets: z.array(Bytes) });
+
 const Task = z.discriminatedUnion('kind', [
   PartBase.extend({ kind: z.literal('zero') }),
   PartBase.extend({ kind: z.literal('copy'), host: Bytes }),
-  PartBase.extend({ kind: z.literal('data'), stored: Bytes, firstTable: Bytes, l2Offsets: z.array(Bytes) }),
+  PartBase.extend({ kind: z.literal('data'), stored: Bytes, slices: z.array(Slice.nullable()).min(1) }),
 ]);
+
+const Geometry = z.discriminatedUnion('version', [
+  z.object({
+    version: z.literal([2, 3]),
+    clusterBits: z.int().min(9).max(21),
+    diskSize: Bytes,
+    extendedL2: z.boolean(),
+    compression: z.enum(['deflate', 'zstd']),
+    dataFile: z.boolean(),
+    encrypted: z.boolean(),
+  }),
+  z.object({ version: z.literal('raw'), diskSize: Bytes }),
+]);
+
+const Share = z.object({
+  share: Bytes,
+  source: Pin,
+  destination: Target,
+  layers: z.array(z.object({ source: Pin, data: Pin.optional(), geometry: Geometry })).min(1),
+  zeros: Location.extend({ etag: z.string() }).optional(),
+  parts: z.array(Task).min(1),
+});
 
 const ShareRequest = z.object({
   uploadId: z.string().min(1),
   failure: Target,
-  share: z.object({
-    share: Bytes,
-    source: Pin,
-    destination: Target,
-    geometry: z.object({ version: z.literal([2, 3]), clusterBits: z.int().min(9).max(21), diskSize: Bytes }),
-    zeros: Location.extend({ etag: z.string() }).optional(),
-    parts: z.array(Task).min(1),
-  }),
+  share: z.union([Share, z.object({ share: Bytes, at: Target })]),
 });
 
 /**
@@ -38,8 +56,13 @@ export const createHandler = ({ stores, config, log }: Deps) =>
   middy<unknown, ShareResult>()
     .use(namedErrors(log))
     .handler(async (event, context) => {
-      const { uploadId, failure, share } = ShareRequest.parse(event);
-      assertAllowed(config.sources, share.source);
+      const { uploadId, failure, share: given } = ShareRequest.parse(event);
+      assertAllowed([config.work], 'at' in given ? given.at : failure);
+      const share = 'at' in given ? Share.parse(JSON.parse(await getText(stores.writer, given.at))) : given;
+      for (const { source, data = source } of share.layers) {
+        assertAllowed(config.sources, source);
+        assertAllowed(config.sources, data);
+      }
       assertAllowed(config.destinations, share.destination);
       assertAllowed([config.work], failure);
       try {

@@ -3,7 +3,7 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from '
 import * as z from 'zod';
 import { UnqcowError } from '../lib/errors.ts';
 import { openImage } from '../lib/format/image.ts';
-import { describe } from '../lib/format/info.ts';
+import { inspect, type Page } from '../lib/format/info.ts';
 import { newMeter } from '../lib/source/metered.ts';
 import { openS3, type S3Location } from '../lib/source/s3.ts';
 import { assertAllowed } from './_shared/config.ts';
@@ -14,7 +14,11 @@ import { BucketName, ObjectKey } from './_shared/schemas.ts';
 const Request = z.object({
   pathParameters: z.object({ bucket: BucketName, key: ObjectKey.optional() }),
   queryStringParameters: z
-    .object({ key: ObjectKey.optional(), versionId: z.string().min(1).max(1024).optional() })
+    .object({
+      key: ObjectKey.optional(),
+      offset: z.coerce.number().int().min(0).optional(),
+      versionId: z.string().min(1).max(1024).optional(),
+    })
     .default({}),
 });
 
@@ -25,6 +29,13 @@ function locationOf(event: APIGatewayProxyEventV2): S3Location {
   if (key === undefined)
     throw new UnqcowError('BAD_REQUEST', 'neither the path nor ?key= names an object', { at: 'key' });
   return { bucket: path.bucket, key, versionId: query.versionId };
+}
+
+/** Lists are given a thousand at a time: 65,536 snapshots would be more than a Lambda may answer. `?offset=` goes on. */
+const PAGE = 1_000;
+
+function pageOf({ queryStringParameters: query }: APIGatewayProxyEventV2): Page {
+  return { offset: Number(query?.offset ?? 0), limit: PAGE };
 }
 
 /**
@@ -39,7 +50,7 @@ export const createHandler = ({ stores, config, log }: Deps) =>
       assertAllowed(config.sources, location);
       const meter = newMeter();
       const source = await openS3(stores.reader, location, { meter });
-      const info = describe(await openImage(source), `s3://${location.bucket}/${location.key}`);
+      const info = await inspect(await openImage(source), `s3://${location.bucket}/${location.key}`, pageOf(event));
       log.info('described', { ...location, ...meter });
       return json(200, info);
     });

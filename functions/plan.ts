@@ -2,7 +2,7 @@ import middy from '@middy/core';
 import * as z from 'zod';
 import type { Planned } from '../lib/jobs/conversion.ts';
 import { planJob } from '../lib/jobs/plan-job.ts';
-import { assertAllowed } from './_shared/config.ts';
+import { assertAllowed, assertGateAllowed } from './_shared/config.ts';
 import { deadline } from './_shared/deadline.ts';
 import { type Deps, onLambda } from './_shared/deps.ts';
 import { namedErrors } from './_shared/errors.ts';
@@ -17,6 +17,7 @@ export const createHandler = ({ stores, config, log }: Deps) =>
     .handler(async (event, context) => {
       const { job, request } = PlanRequest.parse(event);
       assertAllowed(config.sources, request.source);
+      assertGateAllowed(config.sources, request.gate);
       assertAllowed(config.destinations, request.destination);
       const { work, outputLimit } = config;
       const planned = await planJob({ stores, work, outputLimit }, { job, ...request }, deadline(context, 5_000));

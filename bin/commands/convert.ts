@@ -3,18 +3,16 @@ import { toJson } from '../../lib/format/json.ts';
 import { convertHere, type HereResult, type Target } from '../../lib/jobs/convert-here.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
 import { formatBytes } from '../../lib/units.ts';
+import { type GateFlags, gateOf } from '../gate-flags.ts';
 import { showProgress } from '../progress.ts';
 import { print, printWarnings } from '../report.ts';
-import { openNamed, theStores } from '../source.ts';
+import { openAt, openNamed, theStores } from '../source.ts';
 
-export interface ConvertFlags {
+export interface ConvertFlags extends GateFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly snapshot?: string;
   readonly passphraseFile?: string[];
-  readonly allow?: string[];
-  readonly map?: string[];
-  readonly backingFormat?: string[];
   readonly overwrite: boolean;
   readonly copyParts: boolean;
   readonly zeroParts: boolean;
@@ -25,17 +23,20 @@ export interface ConvertFlags {
 
 /** `unqcow convert IMAGE TARGET`: a raw disk out of an image. Ctrl-C leaves nothing behind. */
 export async function convert(name: string, targetName: string, flags: ConvertFlags): Promise<void> {
-  refuseWhatIsNotThereYet(flags);
   const target = targetOf(parseLocation(targetName), flags);
   const stop = new AbortController();
   const onSignal = () => stop.abort(new UnqcowError('ABORTED', 'stopped; nothing was left behind'));
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  const { source, pin } = await openNamed(name);
+  const { source, location, pin } = await openNamed(name);
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
   try {
     const { overwrite, copyParts, zeroParts, workers, outputLimit } = flags;
     const result = await convertHere({
       source,
+      location,
+      gate: gateOf(flags),
+      open: openAt,
+      snapshot: flags.snapshot,
       copySource: pin,
       target,
       options: { overwrite, copyParts, zeroParts },
@@ -51,12 +52,6 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
     progress.end();
     await source.close();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-  }
-}
-
-function refuseWhatIsNotThereYet({ snapshot }: ConvertFlags): void {
-  if (snapshot !== undefined) {
-    throw new UnqcowError('UNSUPPORTED_FEATURE', `a snapshot, ${JSON.stringify(snapshot)}, cannot be converted yet`);
   }
 }
 

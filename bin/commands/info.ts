@@ -1,5 +1,5 @@
 import { openImage } from '../../lib/format/image.ts';
-import { describe, type ImageInfo } from '../../lib/format/info.ts';
+import { type ImageInfo, inspect } from '../../lib/format/info.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { print, printWarnings } from '../report.ts';
@@ -9,12 +9,17 @@ import { openNamed } from '../source.ts';
 export async function info(name: string, { json }: { readonly json?: boolean }): Promise<void> {
   const { source } = await openNamed(name);
   try {
-    const described = describe(await openImage(source), name);
+    const described = await inspect(await openImage(source), name);
     if (json) print(toJson(described, 4));
     else printInfo(described);
   } finally {
     await source.close();
   }
+}
+
+/** Names come from the image: what a terminal might obey is shown, not sent. */
+function printable(text: string): string {
+  return toJson(text).slice(1, -1).replaceAll('\\"', '"').replaceAll('\\\\', '\\');
 }
 
 function printInfo(described: ImageInfo): void {
@@ -29,7 +34,7 @@ function printInfo(described: ImageInfo): void {
     ...(described.encrypted ? [['encrypted', 'yes'] as [string, unknown]] : []),
     ['backing file', described['backing-filename']],
     ['backing file format', described['backing-filename-format']],
-    ['snapshots', unqcow.header.nbSnapshots],
+    ['snapshots', unqcow.snapshots.count],
     ...Object.entries(described['format-specific'].data).map(([key, value]): [string, unknown] => [key, value]),
     ...Object.entries(unqcow.features).map(([kind, names]): [string, unknown] => [
       `${kind} features`,
@@ -37,7 +42,16 @@ function printInfo(described: ImageInfo): void {
     ]),
   ];
   for (const [label, value] of lines) {
-    if (value !== undefined && value !== '') print(`${label}: ${typeof value === 'object' ? toJson(value) : value}`);
+    if (value !== undefined && value !== '')
+      print(`${label}: ${typeof value === 'object' ? toJson(value) : printable(String(value))}`);
+  }
+  for (const { id, name, ...record } of unqcow.snapshots.list) {
+    const size = record['disk-size'] === undefined ? '' : `, ${formatBytes(Number(record['disk-size']))}`;
+    print(`snapshot ${printable(id)}: ${printable(name)}, ${new Date(record['date-sec'] * 1000).toISOString()}${size}`);
+  }
+  for (const { name, granularity, flags } of unqcow.bitmaps.list) {
+    const stale = unqcow.bitmaps.stale ? ', stale' : '';
+    print(`bitmap ${printable(name)}: granularity ${granularity}${flags.map((flag) => `, ${flag}`).join('')}${stale}`);
   }
   printWarnings(unqcow.warnings);
 }

@@ -1,23 +1,27 @@
 import { once } from 'node:events';
-import { extentBatches } from '../../lib/format/extents.ts';
-import { assertMappable, openImage } from '../../lib/format/image.ts';
-import { readL1 } from '../../lib/format/l1.ts';
+import { diskBatches } from '../../lib/format/layer.ts';
 import { type MapEntry, mapEntries } from '../../lib/format/map.ts';
+import { openDisk } from '../../lib/jobs/open-disk.ts';
+import { type GateFlags, gateOf } from '../gate-flags.ts';
 import { printWarnings } from '../report.ts';
-import { openNamed } from '../source.ts';
+import { openAt, openNamed } from '../source.ts';
+
+export interface MapFlags extends GateFlags {
+  readonly json?: boolean;
+  readonly snapshot?: string;
+}
 
 /** `unqcow map IMAGE`: what each stretch of the disk is made of. Streams, however many stretches there are. */
-export async function map(name: string, { json }: { readonly json?: boolean }): Promise<void> {
-  const { source } = await openNamed(name);
+export async function map(name: string, flags: MapFlags): Promise<void> {
+  const { source, location } = await openNamed(name);
   try {
-    const image = await openImage(source);
-    assertMappable(image);
-    const guest = { geometry: image.geometry, firstTable: 0, l2Offsets: await readL1(image) };
-    const whole = { start: 0, end: image.geometry.diskSize };
-    const batches = extentBatches(source, guest, whole, { warn: image.warnings.add });
-    const entries = mapEntries(batches, { encrypted: image.header.cryptMethod !== 0 });
-    await (json ? printJson(entries) : printTable(entries));
-    if (!json) printWarnings(image.warnings.list());
+    const options = { gate: gateOf(flags), open: openAt, snapshot: flags.snapshot, placesOnly: true };
+    const disk = await openDisk(source, location, options);
+    const batches = diskBatches(disk, { start: 0, end: disk.size }, { warn: disk.warnings.add });
+    const entries = mapEntries(batches, (layer) => disk.layers[layer]?.plain === false);
+    await (flags.json ? printJson(entries) : printTable(entries));
+    if (!flags.json) printWarnings(disk.warnings.list());
+    await disk.close();
   } finally {
     await source.close();
   }

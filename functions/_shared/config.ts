@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { UnqcowError } from '../../lib/errors.ts';
 import type { WorkPlace } from '../../lib/jobs/conversion.ts';
+import type { Gate } from '../../lib/jobs/gate.ts';
 
 /** `s3://bucket/folder/` → bucket and prefix. A folder without its slash gets one: `vms` must not allow `vms-secret`. */
 const S3Prefix = z
@@ -70,4 +71,17 @@ export function assertAllowed(
 ): void {
   if (allowed.some((place) => place.bucket === bucket && key.startsWith(place.prefix) && key !== place.prefix)) return;
   throw new UnqcowError('NOT_ALLOWED', `s3://${bucket}/${key} is not under an allowed prefix`);
+}
+
+/**
+ * What a caller lets an image reach must lie within what the caller may read itself.
+ *
+ * @throws UnqcowError `NOT_ALLOWED`.
+ */
+export function assertGateAllowed(allowed: readonly WorkPlace[], gate: Gate | undefined): void {
+  for (const url of [...(gate?.allow ?? []), ...Object.values(gate?.places ?? {})]) {
+    const [, bucket, key = ''] = /^s3:\/\/([^/]+)\/(.*)$/s.exec(url) ?? [];
+    if (allowed.some((place) => place.bucket === bucket && key.startsWith(place.prefix))) continue;
+    throw new UnqcowError('NOT_ALLOWED', `${url} is not under an allowed prefix`);
+  }
 }

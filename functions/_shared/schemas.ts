@@ -25,7 +25,24 @@ export const Options = z
   })
   .prefault({});
 
-export const Conversion = z.strictObject({ source: Location, destination: Target, options: Options });
+const S3Url = z
+  .string()
+  .max(2048)
+  .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\/.*$/s, 'expected s3://bucket/…');
+
+/** What of S3 the names inside an image may lead to. Without it, to nothing. */
+export const References = z.strictObject({
+  allow: z.array(S3Url).max(100).default([]),
+  places: z.record(z.string().max(1024), S3Url).default({}),
+  backingFormats: z.record(z.string().max(1024), z.enum(['raw', 'qcow', 'qcow2'])).default({}),
+});
+
+const Snapshot = z.string().min(1).max(1024);
+
+/** Which disk of an image is meant. */
+export const Selection = { snapshot: Snapshot.optional(), gate: References.optional() };
+
+export const Conversion = z.strictObject({ source: Location, destination: Target, options: Options, ...Selection });
 
 /** An execution's name, which names the job's records as well. */
 export const JobName = z.string().regex(/^[\w-]{1,80}$/);

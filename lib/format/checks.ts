@@ -1,4 +1,5 @@
 import { UnqcowError, type Warning, type WarningCode } from '../errors.ts';
+import { parseBitmapsExtension } from './bitmaps-extension.ts';
 import { type Extensions, featureName, lastOf } from './extensions.ts';
 import { type Features, INCOMPATIBLE } from './features.ts';
 import type { Header } from './header.ts';
@@ -198,14 +199,7 @@ function warnAboutSnapshots({ header }: Facts, warn: Warn): void {
   }
 }
 
-const BITMAPS_EXT = {
-  count: [0, 'u32'],
-  reserved: [4, 'u32'],
-  directorySize: [8, 'u64'],
-  directoryOffset: [16, 'u64'],
-} as const;
-
-function warnAboutBitmaps({ header, features, extensions }: Facts, warn: Warn): void {
+function warnAboutBitmaps({ header, features, extensions, fileSize }: Facts, warn: Warn): void {
   const extension = lastOf(extensions, 'bitmaps');
   const at = 'header.extensions.bitmaps';
   if (!extension) {
@@ -216,16 +210,6 @@ function warnAboutBitmaps({ header, features, extensions }: Facts, warn: Warn): 
     warn({ code: 'BITMAPS_STALE', message: 'the last writer did not keep the bitmaps up to date', at });
     return;
   }
-  const fault = bitmapsFault(extension.data, header.clusterBits);
-  if (fault) warn({ code: 'BITMAPS_INVALID', message: fault, at });
-}
-
-function bitmapsFault(data: Uint8Array, clusterBits: number): string | undefined {
-  if (data.length !== 24) return `the extension has ${data.length} bytes, not 24`;
-  const { count, reserved, directorySize, directoryOffset } = readStruct(viewOf(data), BITMAPS_EXT);
-  if (reserved !== 0) return 'the reserved field is not zero';
-  if (count === 0 || count > FORMAT_LIMITS.maxBitmaps) return `there cannot be ${count} bitmaps`;
-  if (directoryOffset % (1n << BigInt(clusterBits)) !== 0n) return `the directory cannot lie at ${directoryOffset}`;
-  if (directorySize > FORMAT_LIMITS.maxBitmapDirectoryBytes) return `the directory cannot have ${directorySize} bytes`;
-  return undefined;
+  const parsed = parseBitmapsExtension(extension.data, { clusterBits: header.clusterBits, fileSize });
+  if (typeof parsed === 'string') warn({ code: 'BITMAPS_INVALID', message: parsed, at });
 }

@@ -1,6 +1,7 @@
 import { UnqcowError } from '../errors.ts';
 import type { ByteSource } from '../source/byte-source.ts';
 import type { Header } from './header.ts';
+import { qemuText } from './qemu-text.ts';
 import { viewOf } from './struct.ts';
 
 /** qcow2.rst § Header extensions. */
@@ -106,8 +107,5 @@ export function featureName(
   return undefined;
 }
 
-/** UTF-8 up to the first NUL; bytes that are none become U+FFFD. */
-export function text(bytes: Uint8Array): string {
-  const nul = bytes.indexOf(0);
-  return new TextDecoder().decode(nul < 0 ? bytes : bytes.subarray(0, nul));
-}
+/** A name as QEMU's JSON shows it: up to the first NUL, U+FFFD for what is no UTF-8. */
+export const text = qemuText;

@@ -9,20 +9,35 @@ export interface CompressedCluster {
 /**
  * A stretch of the guest disk, `[start, end)` in guest bytes, that is made of one thing.
  *
- * - `unallocated`: not in this image; zeros, where nothing backs it.
- * - `zero`: zeros; `host` is where space is set aside for it, if it is.
+ * - `unallocated`: not in this image; zeros, where nothing backs it. `host` is where space is set aside for it, if it is.
+ * - `zero`: zeros; `host` likewise.
  * - `data`: plain bytes at `host`. The file may end less than a cluster before they do: what is missing is zeros.
- * - `compressed`: one stream a cluster, in guest order. Always whole clusters, but for the disk's end.
+ * - `compressed`: one stream a cluster, in guest order, the first for the cluster at `origin`, which may be before `start`.
  */
 export type Extent =
-  | ({ readonly kind: 'unallocated' } & ByteRange)
-  | ({ readonly kind: 'zero'; readonly host: number | undefined } & ByteRange)
+  | ({ readonly kind: 'unallocated'; readonly host?: number | undefined } & ByteRange)
+  | ({ readonly kind: 'zero'; readonly host?: number | undefined } & ByteRange)
   | ({ readonly kind: 'data'; readonly host: number } & ByteRange)
   | ({
       readonly kind: 'compressed';
+      readonly origin: number;
       readonly clusterSize: number;
       readonly clusters: readonly CompressedCluster[];
     } & ByteRange);
+
+/** The part of an extent that lies within a range, which it must overlap. */
+export function clip(extent: Extent, range: ByteRange): Extent {
+  const start = Math.max(extent.start, range.start);
+  const end = Math.min(extent.end, range.end);
+  if (extent.kind === 'compressed') {
+    const { origin, clusterSize } = extent;
+    const from = Math.floor((start - origin) / clusterSize);
+    const clusters = extent.clusters.slice(from, Math.ceil((end - origin) / clusterSize));
+    return { ...extent, start, end, origin: origin + from * clusterSize, clusters };
+  }
+  if (extent.kind === 'data') return { ...extent, start, end, host: extent.host + start - extent.start };
+  return { ...extent, start, end, host: extent.host === undefined ? undefined : extent.host + start - extent.start };
+}
 
 type Growing<T> = T extends unknown
   ? { -readonly [K in keyof T]: T[K] extends readonly (infer U)[] ? U[] : T[K] }
@@ -33,17 +48,12 @@ export class ExtentJoiner {
   #done: Extent[] = [];
   #open: Growing<Extent> | undefined;
 
-  unallocated(start: number, end: number): void {
-    if (this.#open?.kind === 'unallocated') this.#open.end = end;
-    else this.#begin({ kind: 'unallocated', start, end });
+  unallocated(start: number, end: number, host?: number): void {
+    this.#holes('unallocated', start, end, host);
   }
 
   zero(start: number, end: number, host: number | undefined): void {
-    const open = this.#open;
-    const follows =
-      open?.kind === 'zero' && host === (open.host === undefined ? undefined : open.host + start - open.start);
-    if (follows) open.end = end;
-    else this.#begin({ kind: 'zero', start, end, host });
+    this.#holes('zero', start, end, host);
   }
 
   data(start: number, end: number, host: number): void {
@@ -57,7 +67,7 @@ export class ExtentJoiner {
     if (open?.kind === 'compressed') {
       open.end = end;
       open.clusters.push(cluster);
-    } else this.#begin({ kind: 'compressed', start, end, clusterSize, clusters: [cluster] });
+    } else this.#begin({ kind: 'compressed', start, end, origin: start, clusterSize, clusters: [cluster] });
   }
 
   /**
@@ -78,6 +88,14 @@ export class ExtentJoiner {
     this.#done = [];
     this.#open = undefined;
     return done;
+  }
+
+  #holes(kind: 'unallocated' | 'zero', start: number, end: number, host: number | undefined): void {
+    const open = this.#open;
+    const follows =
+      open?.kind === kind && host === (open.host === undefined ? undefined : open.host + start - open.start);
+    if (follows) open.end = end;
+    else this.#begin({ kind, start, end, host });
   }
 
   #begin(extent: Growing<Extent>): void {

@@ -5,13 +5,13 @@ import type { ByteSource } from '../source/byte-source.ts';
 import { coalesced } from '../source/coalesced.ts';
 import { KiB, MiB } from '../units.ts';
 import { type Extent, ExtentJoiner } from './extent.ts';
-import { clusterSizeOf, type Geometry, l2CoverageOf, l2EntriesOf } from './geometry.ts';
+import { clusterSizeOf, l2CoverageOf, l2EntriesOf, type Qcow2Geometry } from './geometry.ts';
 import { decodeL2, type L2Context } from './l2.ts';
 import { viewOf } from './struct.ts';
 
-/** All that is needed to find guest bytes, without reading a header or an L1 table again. */
-export interface GuestMap {
-  readonly geometry: Geometry;
+/** All that is needed to find an image's guest bytes, without reading a header or an L1 table again. */
+export interface Qcow2Map {
+  readonly geometry: Qcow2Geometry;
   /** The L1 index of the first of `l2Offsets`. */
   readonly firstTable: number;
   /** Host offsets of the L2 tables, 0 where there is none. */
@@ -21,6 +21,8 @@ export interface GuestMap {
 export interface ExtentOptions {
   readonly signal?: AbortSignal | undefined;
   readonly warn?: (warning: Warning) => void;
+  /** Length of the file that holds the clusters, where it is not the image itself. */
+  readonly dataSize?: number | undefined;
 }
 
 /** L2 tables are fetched this many bytes at a time, and so many windows ahead of the one that is being decoded. */
@@ -42,13 +44,13 @@ const TABLE_LIMITS = { maxGap: 256 * KiB, maxLength: WINDOW_BYTES };
  */
 export async function* extentBatches(
   source: ByteSource,
-  map: GuestMap,
+  map: Qcow2Map,
   range: ByteRange,
-  { signal, warn = () => {} }: ExtentOptions = {},
+  { signal, warn = () => {}, dataSize = source.size }: ExtentOptions = {},
 ): AsyncGenerator<Extent[]> {
   const { geometry } = map;
   const tables = coalesced(source, TABLE_LIMITS);
-  const context: L2Context = { geometry, fileSize: source.size, warn };
+  const context: L2Context = { geometry, fileSize: dataSize, warn };
   const joiner = new ExtentJoiner();
   const end = Math.ceil(range.end / l2CoverageOf(geometry));
   const windows = pMapIterable(windowsOf(map, range), (window) => fetchWindow(tables, map, window, signal), {
@@ -72,7 +74,7 @@ interface Window {
 }
 
 /** Cuts the tables that the range needs into windows. Tables that do not exist cost nothing and do not count. */
-function* windowsOf({ geometry, firstTable, l2Offsets }: GuestMap, range: ByteRange): Generator<Window> {
+function* windowsOf({ geometry, firstTable, l2Offsets }: Qcow2Map, range: ByteRange): Generator<Window> {
   const perWindow = Math.max(1, Math.floor(WINDOW_BYTES / clusterSizeOf(geometry)));
   const coverage = l2CoverageOf(geometry);
   const end = Math.ceil(range.end / coverage);
@@ -88,7 +90,7 @@ function* windowsOf({ geometry, firstTable, l2Offsets }: GuestMap, range: ByteRa
   if (from < end) yield { from, to: end };
 }
 
-async function fetchWindow(source: ByteSource, map: GuestMap, { from, to }: Window, signal: AbortSignal | undefined) {
+async function fetchWindow(source: ByteSource, map: Qcow2Map, { from, to }: Window, signal: AbortSignal | undefined) {
   const { geometry, firstTable, l2Offsets } = map;
   const fetched: Promise<[number, DataView]>[] = [];
   for (let index = from; index < to; index += 1) {

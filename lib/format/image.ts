@@ -4,7 +4,7 @@ import { KiB } from '../units.ts';
 import { checkFacts, type Facts, hasBacking, nameOfFeature } from './checks.ts';
 import { lastOf, readExtensions, text } from './extensions.ts';
 import { featuresOf } from './features.ts';
-import type { Geometry } from './geometry.ts';
+import type { Qcow2Geometry } from './geometry.ts';
 import { parseHeader } from './header.ts';
 import { knownFormat } from './known-formats.ts';
 import { Warnings } from './warnings.ts';
@@ -12,7 +12,7 @@ import { Warnings } from './warnings.ts';
 /** An image whose header was read and found sound. No table and no guest data was read yet. */
 export interface Image extends Facts {
   readonly source: ByteSource;
-  readonly geometry: Geometry;
+  readonly geometry: Qcow2Geometry;
   readonly backing: { readonly name: string; readonly format: string | undefined } | undefined;
   readonly dataFile: { readonly name: string | undefined; readonly raw: boolean } | undefined;
   readonly warnings: Warnings;
@@ -40,7 +40,15 @@ export async function openImage(source: ByteSource): Promise<Image> {
   return {
     ...facts,
     source,
-    geometry: { version: header.version as 2 | 3, clusterBits: header.clusterBits, diskSize },
+    geometry: {
+      version: header.version as 2 | 3,
+      clusterBits: header.clusterBits,
+      diskSize,
+      extendedL2: facts.features.extendedL2,
+      compression: header.compressionType === 1 ? 'zstd' : 'deflate',
+      dataFile: facts.features.dataFile,
+      encrypted: header.cryptMethod !== 0,
+    },
     backing: await backingOf(source, facts, head),
     dataFile: dataFileOf(facts),
     warnings,
@@ -72,52 +80,20 @@ function dataFileOf({ features, extensions }: Facts): Image['dataFile'] {
 }
 
 /**
- * Refuses what cannot be turned into raw bytes, before any byte is.
+ * Refuses an image whose guest bytes cannot be located, before any of them is read.
  *
- * @throws UnqcowError `KEY_REQUIRED`, `UNSUPPORTED_COMPRESSION`; as `assertMappable` does.
+ * @throws UnqcowError `UNSUPPORTED_FEATURE`, `BAD_DATA_FILE`.
  */
-export function assertConvertible(image: Image): void {
-  assertMappable(image);
-  const { cryptMethod, compressionType } = image.header;
-  if (cryptMethod !== 0) throw new UnqcowError('KEY_REQUIRED', 'the image is encrypted', { at: 'header.crypt_method' });
-  if (compressionType === 1) {
-    throw new UnqcowError('UNSUPPORTED_COMPRESSION', 'zstd is not read yet', { at: 'header.compression_type' });
-  }
-}
-
-/**
- * Refuses an image whose guest bytes we cannot locate.
- *
- * @throws UnqcowError `UNSUPPORTED_FEATURE`, `BAD_DATA_FILE`, `EXTERNAL_REF_DENIED`, `BACKING_FORMAT_REQUIRED`.
- */
-export function assertMappable({ features, extensions, backing, dataFile }: Image): void {
-  const at = 'header.incompatible_features';
+export function assertMappable({ features, extensions }: Image): void {
   if (features.unknownIncompatible.length > 0) {
     const names = features.unknownIncompatible.map((bit) => nameOfFeature(extensions, bit));
-    throw new UnqcowError('UNSUPPORTED_FEATURE', `the image needs ${names.join(', ')}`, { at });
+    throw new UnqcowError('UNSUPPORTED_FEATURE', `the image needs ${names.join(', ')}`, {
+      at: 'header.incompatible_features',
+    });
   }
   if (features.rawDataFile && !features.dataFile) {
     throw new UnqcowError('BAD_DATA_FILE', 'the raw data file bit is set without a data file', {
       at: 'header.autoclear_features',
     });
   }
-  if (dataFile) {
-    throw new UnqcowError('EXTERNAL_REF_DENIED', `the data lies in another file, ${quote(dataFile.name)}`, { at });
-  }
-  if (features.extendedL2) throw new UnqcowError('UNSUPPORTED_FEATURE', 'extended L2 entries are not read yet', { at });
-  if (backing?.format === undefined && backing) {
-    throw new UnqcowError('BACKING_FORMAT_REQUIRED', `the backing file ${quote(backing.name)} has no stated format`, {
-      at: 'header.extensions.backing_format',
-    });
-  }
-  if (backing) {
-    throw new UnqcowError('EXTERNAL_REF_DENIED', `the image continues in another file, ${quote(backing.name)}`, {
-      at: 'header.backing_file_offset',
-    });
-  }
-}
-
-/** A name from inside an image, safe to print. */
-function quote(name: string | undefined): string {
-  return name === undefined ? 'unnamed' : JSON.stringify(name);
 }

@@ -1,12 +1,21 @@
 import { dirname, join } from 'node:path';
 import type { Warning } from '../errors.ts';
+import { type BitmapInfo, type BitmapsInfo, describeBitmaps, readBitmaps } from './bitmaps.ts';
 import { l1EntriesNeeded, nameOfFeature } from './checks.ts';
 import { AUTOCLEAR, bitsOf, COMPATIBLE } from './features.ts';
 import { clusterSizeOf } from './geometry.ts';
 import type { Image } from './image.ts';
+import {
+  describeSnapshots,
+  type QemuSnapshot,
+  readSnapshots,
+  type SnapshotInfo,
+  type SnapshotsInfo,
+} from './snapshots.ts';
 
 /** What `qemu-img info --output=json` says, with its keys and meaning; what it does not show is under `unqcow`. */
 export interface ImageInfo {
+  readonly snapshots?: readonly QemuSnapshot[];
   readonly 'virtual-size': bigint;
   readonly filename: string;
   readonly 'cluster-size': number;
@@ -38,13 +47,47 @@ export interface UnqcowInfo {
   }[];
   readonly 'unknown-extensions': number;
   readonly l1: { readonly offset: bigint; readonly entries: number; readonly needed: number };
+  /** All that the table says of them; a page of it, over HTTP. */
+  readonly snapshots: { readonly count: number; readonly list: readonly SnapshotInfo[] };
+  readonly bitmaps: { readonly stale: boolean; readonly list: readonly BitmapInfo[] };
   readonly warnings: readonly Warning[];
 }
 
-/** Says what is in an image, from what `openImage` read: costs nothing more. */
-export function describe(image: Image, filename: string): ImageInfo {
+/** Tables that `info` lists. */
+export interface InfoTables {
+  readonly snapshots: SnapshotsInfo;
+  readonly bitmaps: BitmapsInfo;
+}
+
+const NO_TABLES: InfoTables = {
+  snapshots: { count: 0, qemu: [], records: [] },
+  bitmaps: { qemu: [], stale: false, bitmaps: [] },
+};
+
+/** Which entries of a long list to show. */
+export interface Page {
+  readonly offset?: number;
+  readonly limit?: number;
+}
+
+/**
+ * Reads the tables of snapshots and bitmaps, side by side, and says what is in the image. Costs nothing more than
+ * `openImage` where there are none of them.
+ */
+export async function inspect(image: Image, filename: string, page: Page = {}): Promise<ImageInfo> {
+  const [snapshots, bitmaps] = await Promise.all([readSnapshots(image), readBitmaps(image)]);
+  return describe(image, filename, {
+    snapshots: describeSnapshots(image, snapshots, page),
+    bitmaps: describeBitmaps(bitmaps, page),
+  });
+}
+
+/** Says what is in an image, from what was read: costs nothing more. */
+export function describe(image: Image, filename: string, tables: InfoTables = NO_TABLES): ImageInfo {
   const { header, features, backing, source } = image;
+  const { snapshots, bitmaps } = tables;
   return {
+    ...(snapshots.qemu.length > 0 ? { snapshots: snapshots.qemu } : {}),
     'virtual-size': header.size - (header.size % 512n),
     filename,
     'cluster-size': clusterSizeOf(header),
@@ -52,9 +95,9 @@ export function describe(image: Image, filename: string): ImageInfo {
     'actual-size': source.size,
     ...(header.cryptMethod === 0 ? {} : { encrypted: true }),
     ...(backing === undefined ? {} : backingKeys(filename, backing)),
-    'format-specific': { type: 'qcow2', data: formatSpecific(image) },
+    'format-specific': { type: 'qcow2', data: formatSpecific(image, bitmaps) },
     'dirty-flag': features.dirty,
-    unqcow: unqcowInfo(image),
+    unqcow: unqcowInfo(image, tables),
   };
 }
 
@@ -73,11 +116,11 @@ function besides(filename: string, name: string): string {
   return bucket + (folder === '.' ? name : join(folder, name));
 }
 
-function formatSpecific({ header, features, dataFile }: Image): FormatSpecific {
+function formatSpecific({ header, features, dataFile }: Image, bitmaps: BitmapsInfo): FormatSpecific {
   const compressionType = header.compressionType === 1 ? 'zstd' : 'zlib';
   const common = {
     'compression-type': compressionType,
-    'refcount-bits': 2 ** header.refcountOrder,
+    'refcount-bits': header.refcountOrder > 6 ? 0 : 2 ** header.refcountOrder,
     ...(header.cryptMethod === 1 ? { encrypt: { format: 'aes' } } : {}),
   };
   if (header.version === 2) return { compat: '0.10', ...common };
@@ -87,12 +130,13 @@ function formatSpecific({ header, features, dataFile }: Image): FormatSpecific {
     'lazy-refcounts': features.lazyRefcounts,
     corrupt: features.corrupt,
     'extended-l2': features.extendedL2,
+    ...(bitmaps.qemu.length > 0 ? { bitmaps: bitmaps.qemu } : {}),
     ...(dataFile?.name === undefined ? {} : { 'data-file': dataFile.name }),
     ...(dataFile === undefined ? {} : { 'data-file-raw': dataFile.raw }),
   };
 }
 
-function unqcowInfo(image: Image): UnqcowInfo {
+function unqcowInfo(image: Image, { snapshots, bitmaps }: InfoTables): UnqcowInfo {
   const { header, extensions, source, warnings } = image;
   const named = (bits: bigint, names: readonly string[]) => bitsOf(bits).map((bit) => names[bit] ?? `bit ${bit}`);
   return {
@@ -112,6 +156,8 @@ function unqcowInfo(image: Image): UnqcowInfo {
     })),
     'unknown-extensions': extensions.unknown,
     l1: { offset: header.l1TableOffset, entries: header.l1Size, needed: l1EntriesNeeded(image) },
+    snapshots: { count: snapshots.count, list: snapshots.records },
+    bitmaps: { stale: bitmaps.stale, list: bitmaps.bitmaps },
     warnings: warnings.list(),
   };
 }

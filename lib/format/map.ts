@@ -1,5 +1,6 @@
 import type { ByteRange } from '../ranges.ts';
 import type { Extent } from './extent.ts';
+import type { DiskBatch } from './layer.ts';
 
 /** An entry as `qemu-img map --output=json` prints it (`compressed` from QEMU 8.2 on). */
 export interface MapEntry {
@@ -16,15 +17,19 @@ export interface MapEntry {
   readonly offset?: number;
 }
 
-/** Turns extents into entries, joining neighbours as `qemu-img` does: same flags, and offsets that continue. */
+/**
+ * Turns a disk's extents into entries, joining neighbours as `qemu-img` does: same flags, and offsets that continue.
+ *
+ * @param isEncrypted Whether a layer's bytes are encrypted: they have no offset that one could read.
+ */
 export async function* mapEntries(
-  batches: AsyncIterable<readonly Extent[]>,
-  { encrypted = false } = {},
+  batches: AsyncIterable<DiskBatch>,
+  isEncrypted: (layer: number) => boolean = () => false,
 ): AsyncGenerator<MapEntry> {
   let open: MapEntry | undefined;
-  for await (const batch of batches) {
-    for (const extent of batch) {
-      const next = asEntry(extent, encrypted);
+  for await (const { layer, extents } of batches) {
+    for (const extent of extents) {
+      const next = asEntry(extent, layer, isEncrypted(layer));
       if (open && continues(open, next)) {
         open = { ...open, length: open.length + next.length };
         continue;
@@ -36,11 +41,11 @@ export async function* mapEntries(
   if (open) yield open;
 }
 
-function asEntry(extent: Extent, encrypted: boolean): MapEntry {
-  const base = { ...spanOf(extent), depth: 0 };
+function asEntry(extent: Extent, depth: number, encrypted: boolean): MapEntry {
+  const base = { ...spanOf(extent), depth };
   switch (extent.kind) {
     case 'unallocated':
-      return { ...base, present: false, zero: true, data: false, compressed: false };
+      return { ...base, present: false, zero: true, data: false, compressed: false, ...at(extent.host) };
     case 'zero':
       return { ...base, present: true, zero: true, data: false, compressed: false, ...at(extent.host) };
     case 'data':
@@ -62,6 +67,7 @@ const at = (offset: number | undefined) => (offset === undefined ? {} : { offset
 
 function continues(left: MapEntry, right: MapEntry): boolean {
   const sameKind =
+    left.depth === right.depth &&
     left.present === right.present &&
     left.zero === right.zero &&
     left.data === right.data &&

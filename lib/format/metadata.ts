@@ -1,14 +1,20 @@
 import { UnqcowError } from '../errors.ts';
+import type { ByteRange } from '../ranges.ts';
+import { readBitmaps } from './bitmaps.ts';
 import { hasRefcountTable } from './checks.ts';
 import type { Extent } from './extent.ts';
 import { clusterSizeOf } from './geometry.ts';
 import type { Image } from './image.ts';
+import { snapshotRanges } from './snapshot-choice.ts';
+import { readSnapshots } from './snapshots.ts';
 import { viewOf } from './struct.ts';
 
-/** The clusters that hold one kind of the image's own tables: their host offsets, ascending. */
+/** One kind of the image's own tables, and where in the file it lies: ascending, and apart from each other. */
 interface MetadataClass {
   readonly name: string;
-  readonly clusters: Float64Array;
+  readonly starts: ArrayLike<number>;
+  /** Host offset of the end of the range that starts at `starts[i]`. */
+  readonly endOf: (i: number) => number;
 }
 
 /**
@@ -16,11 +22,9 @@ interface MetadataClass {
  */
 export class MetadataMap {
   readonly #classes: readonly MetadataClass[];
-  readonly #clusterSize: number;
 
-  constructor(classes: readonly MetadataClass[], clusterSize: number) {
+  constructor(classes: readonly MetadataClass[]) {
     this.#classes = classes;
-    this.#clusterSize = clusterSize;
   }
 
   /** @throws UnqcowError `METADATA_OVERLAP` if the extent's bytes lie on metadata. Logarithmic in the tables' number. */
@@ -32,18 +36,25 @@ export class MetadataMap {
   }
 
   #assertClear(start: number, end: number, guest: number): void {
-    const first = start - (start % this.#clusterSize);
-    for (const { name, clusters } of this.#classes) {
-      const found = clusters[lowerBound(clusters, first)];
-      if (found === undefined || found >= end) continue;
-      const message = `the data for the disk's bytes from ${guest} on lies on the ${name} at ${found}`;
+    for (const each of this.#classes) {
+      const found = overlapped(each, start, end);
+      if (found === undefined) continue;
+      const message = `the data for the disk's bytes from ${guest} on lies on the ${each.name} at ${found}`;
       throw new UnqcowError('METADATA_OVERLAP', message, { at: `disk[${guest}]` });
     }
   }
 }
 
+/** Where the first range of a class starts that has bytes of `[start, end)`, if there is one. */
+function overlapped({ starts, endOf }: MetadataClass, start: number, end: number): number | undefined {
+  // The last range that starts before `end` is the only one that can reach into it, since ranges do not overlap.
+  const last = lowerBound(starts, end) - 1;
+  return last >= 0 && endOf(last) > start ? starts[last] : undefined;
+}
+
 /**
- * Finds the header, L1 table, L2 tables, refcount table and refcount blocks. Costs one read, of the refcount table.
+ * Finds the header, L1 and L2 tables, refcount table and blocks, the snapshots' tables and the bitmap directory. Costs one
+ * read, of the refcount table, and what `readSnapshots` and `readBitmaps` cost where there are any.
  *
  * @param l1Table As `readL1` returns it; not awaited first, so that one request can bring both tables.
  * @throws UnqcowError `METADATA_OVERLAP` at `l1[i]` if an L2 table lies on one of the others.
@@ -56,27 +67,50 @@ export async function readMetadata(
   const { header, geometry } = image;
   const clusterSize = clusterSizeOf(geometry);
   const refcounts = hasRefcountTable(header);
-  const [l1, blocks] = await Promise.all([
+  const [l1, blocks, snapshots, bitmaps] = await Promise.all([
     l1Table,
     refcounts ? readRefcountBlocks(image, signal) : new Float64Array(0),
+    readSnapshots(image, { signal }),
+    readBitmaps(image, { signal }),
   ]);
   const tableBytes = refcounts ? header.refcountTableClusters * clusterSize : 0;
+  // A table has its last cluster to itself.
+  const whole = (bytes: number) => Math.ceil(bytes / clusterSize) * clusterSize;
   const others: MetadataClass[] = [
-    { name: 'header', clusters: clustersOf(0, header.headerLength, clusterSize) },
-    { name: 'L1 table', clusters: clustersOf(Number(header.l1TableOffset), l1Bytes(image, l1), clusterSize) },
-    { name: 'refcount table', clusters: clustersOf(Number(header.refcountTableOffset), tableBytes, clusterSize) },
-    { name: 'refcount block', clusters: blocks },
+    span('header', 0, whole(header.headerLength)),
+    span('L1 table', Number(header.l1TableOffset), whole(l1Bytes(image, l1))),
+    span('refcount table', Number(header.refcountTableOffset), tableBytes),
+    clusters('refcount block', blocks, clusterSize),
+    ...snapshotRanges(image, snapshots).map(({ name, ranges }) => spans(name, ranges)),
+    spans('bitmap directory', bitmaps.directory ? [bitmaps.directory] : []),
   ];
-  for (const { name, clusters } of others) {
-    const index = l1.findIndex((offset) => offset !== 0 && clusters[lowerBound(clusters, offset)] === offset);
+  for (const each of others) {
+    const index = l1.findIndex(
+      (offset) => offset !== 0 && overlapped(each, offset, offset + clusterSize) !== undefined,
+    );
     if (index < 0) continue;
-    throw new UnqcowError('METADATA_OVERLAP', `the L2 table at ${l1[index]} lies on the ${name}`, {
+    throw new UnqcowError('METADATA_OVERLAP', `the L2 table at ${l1[index]} lies on the ${each.name}`, {
       at: `l1[${index}]`,
     });
   }
   const tables = l1.filter((offset) => offset !== 0).sort();
-  return new MetadataMap([...others, { name: 'L2 table', clusters: tables }], clusterSize);
+  return new MetadataMap([...others, clusters('L2 table', tables, clusterSize)]);
 }
+
+const spans = (name: string, ranges: readonly ByteRange[]): MetadataClass => ({
+  name,
+  starts: ranges.map(({ start }) => start),
+  endOf: (i) => (ranges[i] as ByteRange).end,
+});
+
+const span = (name: string, start: number, length: number) =>
+  spans(name, length > 0 ? [{ start, end: start + length }] : []);
+
+const clusters = (name: string, starts: Float64Array, clusterSize: number): MetadataClass => ({
+  name,
+  starts,
+  endOf: (i) => (starts[i] as number) + clusterSize,
+});
 
 /** Entries that the disk does not need count only if the file has them: a size that is not true covers anything. */
 function l1Bytes({ header, fileSize }: Image, l1: Float64Array): number {
@@ -98,12 +132,8 @@ async function readRefcountBlocks({ source, header, geometry }: Image, signal?: 
   return blocks.filter((offset) => offset !== 0).sort();
 }
 
-function clustersOf(start: number, length: number, clusterSize: number): Float64Array {
-  return Float64Array.from({ length: Math.ceil(length / clusterSize) }, (_, i) => start + i * clusterSize);
-}
-
 /** The index of the first element that is at least `value`. */
-function lowerBound(sorted: Float64Array, value: number): number {
+function lowerBound(sorted: ArrayLike<number>, value: number): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {

@@ -9,7 +9,7 @@ const LEAST = [0x80, 0x800, 0x10000, 0x200000, 0x4000000] as const;
  */
 export function qemuText(bytes: Uint8Array): string {
   const own = untilNul(bytes);
-  if (isPlain(own)) return Buffer.from(own.buffer, own.byteOffset, own.length).latin1Slice();
+  if (isPlain(own)) return Buffer.from(own.buffer, own.byteOffset, own.length).toString('latin1');
   let text = '';
   for (let at = 0; at < own.length; ) {
     const [character, length] = sequenceAt(own, at);

@@ -1,7 +1,7 @@
 import { readStruct, viewOf } from './struct.ts';
 
 /** qcow2.rst § Snapshots, the fixed part of an entry. After it: extra data, the id, the name, and bytes up to 8. */
-export const SNAPSHOT_HEADER = {
+const SNAPSHOT_HEADER = {
   l1TableOffset: [0, 'u64'],
   l1Size: [8, 'u32'],
   idSize: [12, 'u16'],
@@ -62,9 +62,9 @@ export function partsOf(view: DataView, at: number): SnapshotParts {
   return { extraDataSize, id, name, end: name + view.getUint16(at + SNAPSHOT_HEADER.nameSize[0]) };
 }
 
-/** Whether the entry at `at` says how large its disk was. */
-export function saysDiskSize(view: DataView, at: number): boolean {
-  return view.getUint32(at + SNAPSHOT_HEADER.extraDataSize[0]) >= DISK_SIZE_END;
+/** Whether an entry says how large its disk was. */
+export function saysDiskSize({ extraDataSize }: SnapshotParts): boolean {
+  return extraDataSize >= DISK_SIZE_END;
 }
 
 /** Reads the entry at `at`, all of which must be there. */

@@ -4,6 +4,7 @@ import type { Part } from '../plan/parts.ts';
 import type { PartTask } from '../plan/shares.ts';
 import type { CopySource, Receipt, S3Target } from '../sink/s3-multipart.ts';
 import type { S3Pin } from '../source/s3.ts';
+import type { Gate } from './gate.ts';
 
 /** What a caller may decide about a conversion. */
 export interface ConversionOptions {
@@ -39,6 +40,8 @@ export type Planned =
       readonly source: S3Pin;
       readonly destination: S3Target;
       readonly options: ConversionOptions;
+      readonly snapshot?: string | undefined;
+      readonly gate?: Gate | undefined;
     }
   | {
       readonly mode: 'parts';
@@ -71,9 +74,24 @@ export interface Share {
   readonly share: number;
   readonly source: S3Pin;
   readonly destination: S3Target;
-  readonly geometry: Geometry;
+  /** The files of the chain, the image first. */
+  readonly layers: readonly ShareLayer[];
   readonly zeros?: CopySource | undefined;
   readonly parts: readonly PartTask[];
+}
+
+/** A share that is too long for an item: long chains, small clusters. */
+export interface StoredShare {
+  readonly share: number;
+  readonly at: S3Target;
+}
+
+/** One file of a chain, as a worker opens it. */
+export interface ShareLayer {
+  readonly source: S3Pin;
+  /** Where its clusters lie, if not in the same file. */
+  readonly data?: S3Pin | undefined;
+  readonly geometry: Geometry;
 }
 
 /** What a worker gives back. */

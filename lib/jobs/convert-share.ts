@@ -1,15 +1,14 @@
 import { assemble } from '../chunk/assemble.ts';
 import { UnqcowError } from '../errors.ts';
-import type { Geometry } from '../format/geometry.ts';
+import { type Layer, mapOf, type TableSlice } from '../format/layer.ts';
 import type { PartTask } from '../plan/shares.ts';
 import { crc32OfZeros, toBase64 } from '../sink/crc32.ts';
 import { type CopySource, copyPart, putPart, type Receipt, type S3Target, type Upload } from '../sink/s3-multipart.ts';
 import { putJson } from '../sink/s3-object.ts';
-import type { ByteSource } from '../source/byte-source.ts';
-import { newMeter } from '../source/metered.ts';
+import { type Meter, newMeter } from '../source/metered.ts';
 import { s3Source } from '../source/s3.ts';
 import { MiB } from '../units.ts';
-import type { Share, ShareResult } from './conversion.ts';
+import type { Share, ShareLayer, ShareResult } from './conversion.ts';
 import { mapOrStop } from './map-or-stop.ts';
 import type { Stores } from './stores.ts';
 
@@ -36,9 +35,8 @@ export async function convertShare(
   const maker: Omit<PartMaker, 'signal'> = {
     writer: stores.writer,
     upload: { ...share.destination, uploadId },
-    source: s3Source(stores.reader, share.source, { meter }),
     copySource: share.source,
-    geometry: share.geometry,
+    layersOf: layersOf(stores, share.layers, meter),
     zeros: share.zeros,
   };
   const longest = Math.max(1, ...share.parts.map(({ kind, start, end }) => (kind === 'data' ? end - start : 1)));
@@ -54,17 +52,17 @@ export async function convertShare(
 export interface PartMaker {
   readonly writer: Stores['writer'];
   readonly upload: Upload;
-  readonly source: ByteSource;
+  /** The disk's layers, as far as a part needs their tables. */
+  readonly layersOf: (slices: readonly (TableSlice | null)[]) => readonly Layer[];
   /** Where the source lies in the same store, for `copy` parts. */
   readonly copySource?: CopySource | undefined;
-  readonly geometry: Geometry;
   readonly zeros?: CopySource | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Makes one part of whatever kind. */
 export async function makePart(maker: PartMaker, task: PartTask): Promise<Receipt> {
-  const { writer, upload, source, copySource, geometry, signal } = maker;
+  const { writer, upload, copySource, layersOf, signal } = maker;
   if (task.kind === 'zero') return copyZeros(maker, task);
   if (task.kind === 'copy') {
     if (!copySource)
@@ -72,9 +70,18 @@ export async function makePart(maker: PartMaker, task: PartTask): Promise<Receip
     const range = { start: task.host, end: task.host + task.end - task.start };
     return copyPart(writer, upload, task.number, copySource, range, signal);
   }
-  const { firstTable, l2Offsets, number } = task;
-  const bytes = await assemble(source, { geometry, firstTable, l2Offsets }, task, { signal });
-  return putPart(writer, upload, number, bytes, signal);
+  const bytes = await assemble({ size: task.end, layers: layersOf(task.slices) }, task, { signal });
+  return putPart(writer, upload, task.number, bytes, signal);
+}
+
+/** Opens what a share names, without a request; then puts a part's tables to it. */
+function layersOf({ reader }: Stores, layers: readonly ShareLayer[], meter: Meter): PartMaker['layersOf'] {
+  const opened = layers.map(({ source: pin, data, geometry }) => {
+    const source = s3Source(reader, pin, { meter });
+    return { source, data: data ? s3Source(reader, data, { meter }) : source, geometry };
+  });
+  return (slices) =>
+    opened.map(({ geometry, ...sources }, i) => ({ ...sources, map: mapOf(geometry, slices[i] ?? null) }));
 }
 
 async function copyZeros({ writer, upload, zeros, signal }: PartMaker, task: PartTask): Promise<Receipt> {

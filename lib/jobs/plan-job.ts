@@ -1,16 +1,26 @@
 import { type Part, planParts } from '../plan/parts.ts';
-import { PLAN_LIMITS, S3_LIMITS } from '../plan/s3-limits.ts';
+import { PLAN_LIMITS } from '../plan/s3-limits.ts';
 import { shareOut } from '../plan/shares.ts';
 import type { S3Target } from '../sink/s3-multipart.ts';
 import { putJson, putText } from '../sink/s3-object.ts';
 import { ensureZeros } from '../sink/s3-zeros.ts';
 import { newMeter } from '../source/metered.ts';
-import { openS3, type S3Location } from '../source/s3.ts';
-import type { ConversionOptions, Planned, PlanRecord, Share, WorkPlace } from './conversion.ts';
+import type { S3Location } from '../source/s3.ts';
+import { KiB } from '../units.ts';
+import type {
+  ConversionOptions,
+  Planned,
+  PlanRecord,
+  Share,
+  ShareLayer,
+  StoredShare,
+  WorkPlace,
+} from './conversion.ts';
+import { isCopyable, openStored, type Selection, selectionOf } from './open-stored.ts';
 import type { Stores } from './stores.ts';
-import { openConvertible, survey } from './survey.ts';
+import { survey } from './survey.ts';
 
-export interface PlanJob {
+export interface PlanJob extends Selection {
   /** Names the job's records; the same job planned twice writes the same records. */
   readonly job: string;
   readonly source: S3Location;
@@ -31,27 +41,33 @@ export interface PlanDeps {
  *
  * Costs, for n shares: 2 GETs and what the L2 tables need; a HEAD for the object of zeros; 2 PUTs.
  *
- * @throws UnqcowError as `openS3`, `openConvertible`, `survey`, `planParts` and `ensureZeros` do.
+ * @throws UnqcowError as `openDisk`, `survey`, `planParts` and `ensureZeros` do.
  */
 export async function planJob(deps: PlanDeps, request: PlanJob, signal?: AbortSignal): Promise<Planned> {
   const { stores, work, outputLimit } = deps;
   const { job, destination, options } = request;
   const meter = newMeter();
-  const source = await openS3(stores.reader, request.source, { meter });
-  const image = await openConvertible(source, outputLimit);
-  const { diskSize } = image.geometry;
-  if (diskSize <= PLAN_LIMITS.wholeDisk) return { mode: 'whole', job, source: source.pin, destination, options };
-
-  const { map, cells } = await survey(image, signal);
-  const copyParts = options.copyParts && source.size > S3_LIMITS.minCopySource;
-  const parts = planParts(cells, { copyParts, zeroParts: options.zeroParts });
-  const place = recordsOf(work, job);
+  const { source, disk, pinOf } = await openStored(stores, request, { meter, signal, outputLimit });
+  const { size: diskSize } = disk;
   const common = { source: source.pin, destination };
+  if (diskSize <= PLAN_LIMITS.wholeDisk) return { mode: 'whole', job, ...common, options, ...selectionOf(request) };
+
+  const cells = await survey(disk, signal);
+  const parts = planParts(cells, {
+    copyParts: options.copyParts && isCopyable(source.pin),
+    zeroParts: options.zeroParts,
+  });
+  const place = recordsOf(work, job);
   const zeros = await zerosFor(deps, parts);
   const lines: string[] = [];
-  for (const tasks of shareOut(parts, map)) {
-    const share: Share = { share: lines.length, ...common, geometry: image.geometry, zeros, parts: tasks };
-    lines.push(JSON.stringify(share));
+  const layers = disk.layers.map((layer): ShareLayer => {
+    const data = layer.data === layer.source ? {} : { data: pinOf(layer.data) };
+    return { source: pinOf(layer.source), ...data, geometry: layer.map.geometry };
+  });
+  const maps = disk.layers.map(({ map }) => map);
+  for (const tasks of shareOut(parts, maps)) {
+    const share: Share = { share: lines.length, ...common, layers, zeros, parts: tasks };
+    lines.push(await asItem(stores, share, place));
   }
   const record: PlanRecord = {
     job,
@@ -59,13 +75,25 @@ export async function planJob(deps: PlanDeps, request: PlanJob, signal?: AbortSi
     options,
     diskSize,
     parts,
-    warnings: image.warnings.list(),
+    warnings: disk.warnings.list(),
     cost: { ...meter },
   };
   await putJson(stores.writer, place.plan, record);
   await putText(stores.writer, place.items, `${lines.join('\n')}\n`, { contentType: 'application/jsonl' });
   return { mode: 'parts', job, ...common, ...place, maxConcurrency: options.maxConcurrency, shares: lines.length };
 }
+
+/** A share as a line of JSON; one that is too long for a state, as one that says where it lies. */
+async function asItem({ writer }: Stores, share: Share, { items }: { readonly items: S3Target }): Promise<string> {
+  const json = JSON.stringify(share);
+  if (json.length <= PLAN_LIMITS.maxItemJson + ENVELOPE) return json;
+  const at: S3Target = { bucket: items.bucket, key: `${items.key.replace(/[^/]*$/, '')}shares/${share.share}.json` };
+  await putText(writer, at, json, { contentType: 'application/json' });
+  return JSON.stringify({ share: share.share, at } satisfies StoredShare);
+}
+
+/** What an item has besides its parts: names, pins, geometry. */
+const ENVELOPE = 16 * KiB;
 
 function recordsOf({ bucket, prefix }: WorkPlace, job: string) {
   const folder = `${prefix}jobs/${job}/`;

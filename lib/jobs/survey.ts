@@ -1,53 +1,29 @@
-import type { Extent } from '../format/extent.ts';
-import { extentBatches, type GuestMap } from '../format/extents.ts';
-import { assertConvertible, type Image, openImage } from '../format/image.ts';
-import { readL1 } from '../format/l1.ts';
-import { readMetadata } from '../format/metadata.ts';
+import { diskBatches } from '../format/layer.ts';
 import { Cells } from '../plan/cells.ts';
-import { assertOutputFits, PLAN_LIMITS } from '../plan/s3-limits.ts';
-import type { ByteSource } from '../source/byte-source.ts';
-import { coalesced } from '../source/coalesced.ts';
-import { KiB, MiB } from '../units.ts';
-
-/** The image's small tables often lie side by side. */
-const TABLES_TOGETHER = { maxGap: 256 * KiB, maxLength: 8 * MiB };
+import { PLAN_LIMITS } from '../plan/s3-limits.ts';
+import type { OpenDisk, OpenLayer } from './open-disk.ts';
 
 /**
- * Opens an image that is to be converted, and refuses it if it cannot be, or is too large.
+ * Walks the whole map of a disk once and checks every entry, before a byte is converted. Costs few requests for the L2
+ * tables.
  *
- * @throws UnqcowError as `openImage`, `assertConvertible`, `assertOutputFits` do.
+ * @throws UnqcowError `METADATA_OVERLAP`; as `diskBatches` does.
  */
-export async function openConvertible(source: ByteSource, outputLimit?: number): Promise<Image> {
-  const image = await openImage(source);
-  assertConvertible(image);
-  assertOutputFits(image.geometry.diskSize, outputLimit);
-  return image;
-}
-
-export interface Survey {
-  readonly map: GuestMap;
-  readonly cells: Cells;
-}
-
-/**
- * Walks the whole map of an image once and checks every entry, before a byte is converted. Costs a request for the L1
- * and refcount tables, and few for the L2 tables.
- *
- * @throws UnqcowError `METADATA_OVERLAP`; as `readL1`, `extentBatches` do.
- */
-export async function survey(image: Image, signal?: AbortSignal): Promise<Survey> {
-  const { geometry, source } = image;
-  const together: Image = { ...image, source: coalesced(source, TABLES_TOGETHER) };
-  const l1 = readL1(together, signal);
-  const metadata = await readMetadata(together, l1, signal);
-  const map: GuestMap = { geometry, firstTable: 0, l2Offsets: await l1 };
-  const cells = new Cells(geometry.diskSize, source.size, PLAN_LIMITS.cell);
-  const take = (extent: Extent) => {
-    metadata.assertClear(extent);
-    cells.add(extent);
-  };
-  const whole = { start: 0, end: geometry.diskSize };
-  for await (const batch of extentBatches(source, map, whole, { signal, warn: image.warnings.add }))
-    batch.forEach(take);
-  return { map, cells };
+export async function survey(disk: OpenDisk, signal?: AbortSignal): Promise<Cells> {
+  const [first] = disk.layers as [OpenLayer];
+  const cells = new Cells(disk.size, first.data.size, PLAN_LIMITS.cell);
+  for await (const { layer, extents } of diskBatches(
+    disk,
+    { start: 0, end: disk.size },
+    { signal, warn: disk.warnings.add },
+  )) {
+    const { metadata, data, source, plain } = disk.layers[layer] as OpenLayer;
+    // Only the first file is where the store knows it to be; see `copy` parts.
+    const copyable = layer === 0 && plain && data === source;
+    for (const extent of extents) {
+      if (data === source) metadata?.assertClear(extent);
+      cells.add(extent, copyable);
+    }
+  }
+  return cells;
 }

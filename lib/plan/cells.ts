@@ -34,13 +34,13 @@ export class Cells {
     this.#shift = new Float64Array(this.count);
   }
 
-  add(extent: Extent): void {
+  /** @param copyable Whether S3 could copy its bytes out of the file that they lie in. */
+  add(extent: Extent, copyable = true): void {
     if (extent.kind === 'compressed') this.#addCompressed(extent);
-    if (extent.kind === 'data') this.#addPlain(extent);
+    if (extent.kind === 'data') this.#addPlain(extent, copyable ? extent.host - extent.start : Number.NaN);
   }
 
-  #addPlain(extent: Extent & { readonly kind: 'data' }): void {
-    const shift = extent.host - extent.start;
+  #addPlain(extent: Extent & { readonly kind: 'data' }, shift: number): void {
     for (let at = extent.start; at < extent.end; ) {
       const cell = Math.floor(at / this.#cellSize);
       const next = Math.min((cell + 1) * this.#cellSize, extent.end);
@@ -48,14 +48,15 @@ export class Cells {
       this.#shift[cell] = known === 0 || this.#shift[cell] === shift ? shift : Number.NaN;
       this.#stored[cell] = known + next - at;
       // Bytes that the file does not have cannot be copied out of it.
-      this.#plain[cell] = (this.#plain[cell] as number) + Math.min(next, this.#fileSize - shift) - at;
+      this.#plain[cell] =
+        (this.#plain[cell] as number) + Math.min(next, this.#fileSize - extent.host + extent.start) - at;
       at = next;
     }
   }
 
   #addCompressed(extent: Extent & { readonly kind: 'compressed' }): void {
     extent.clusters.forEach(({ length }, i) => {
-      const cell = Math.floor((extent.start + i * extent.clusterSize) / this.#cellSize);
+      const cell = Math.floor(Math.max(extent.start, extent.origin + i * extent.clusterSize) / this.#cellSize);
       this.#stored[cell] = (this.#stored[cell] as number) + length;
       this.#shift[cell] = Number.NaN;
     });

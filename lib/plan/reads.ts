@@ -2,14 +2,22 @@ import type { Extent } from '../format/extent.ts';
 import { type ByteRange, type MergeLimits, mergeRanges, splitRange } from '../ranges.ts';
 import { KiB, MiB } from '../units.ts';
 
-/** Bytes of the image, `[start, end)`, and where in the part they go: as they are, or as the cluster that they inflate to. */
-export interface Piece extends ByteRange {
-  readonly kind: 'plain' | 'deflate';
+interface PieceBase extends ByteRange {
   /** Offset in the part, in bytes. */
   readonly at: number;
-  /** Bytes in the part; for a plain piece as many as in the image. */
+  /** Bytes in the part. */
   readonly length: number;
 }
+
+/** Bytes of the image, `[start, end)`, and where in the part they go: as they are, or some of the cluster that they decompress to. */
+export type Piece =
+  | (PieceBase & { readonly kind: 'plain' })
+  | (PieceBase & {
+      readonly kind: 'compressed';
+      readonly clusterSize: number;
+      /** Bytes of the cluster before those that are wanted. */
+      readonly skip: number;
+    });
 
 /** One request, and the pieces that it brings. */
 export interface ReadPlan extends ByteRange {
@@ -23,7 +31,7 @@ const READ_LIMITS: MergeLimits = { maxGap: 256 * KiB, maxLength: 8 * MiB };
  * Plans the fewest reads for a stretch of disk: what the extents name, sorted by host offset, joined over small gaps.
  * Bytes that the file does not have are left out: the part starts as zeros.
  *
- * @param part Guest bytes; extents outside of it are clipped, compressed ones at its end only.
+ * @param part Guest bytes; extents are clipped to it.
  */
 export function planReads(
   extents: Iterable<Extent>,
@@ -53,11 +61,15 @@ function plainPieces(extent: Extent & { kind: 'data' }, part: ByteRange, fileSiz
 }
 
 function streams(extent: Extent & { kind: 'compressed' }, part: ByteRange): Piece[] {
-  const { clusterSize } = extent;
-  return extent.clusters.flatMap(({ host, length }, i) => {
-    const start = extent.start + i * clusterSize;
-    const end = Math.min(start + clusterSize, extent.end, part.end);
-    if (start < part.start || start >= end) return [];
-    return [{ kind: 'deflate' as const, start: host, end: host + length, at: start - part.start, length: end - start }];
+  const { origin, clusterSize } = extent;
+  const from = Math.max(extent.start, part.start);
+  const to = Math.min(extent.end, part.end);
+  return extent.clusters.flatMap(({ host, length: stored }, i) => {
+    const base = origin + i * clusterSize;
+    const start = Math.max(base, from);
+    const length = Math.min(base + clusterSize, to) - start;
+    if (length <= 0) return [];
+    const place = { start: host, end: host + stored, at: start - part.start, length };
+    return [{ kind: 'compressed' as const, ...place, clusterSize, skip: start - base }];
   });
 }

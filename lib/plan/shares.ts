@@ -1,13 +1,12 @@
-import type { GuestMap } from '../format/extents.ts';
-import { l2CoverageOf } from '../format/geometry.ts';
+import { type LayerMap, sliceOf, type TableSlice } from '../format/layer.ts';
 import { MiB } from '../units.ts';
 import { type Part, storedIn } from './parts.ts';
 import { PLAN_LIMITS } from './s3-limits.ts';
 
-/** A part with all that a worker needs to make it: for data, where the L2 tables lie that map it. */
+/** A part with all that a worker needs to make it: for data, where the L2 tables lie that map it, layer by layer. */
 export type PartTask =
   | Exclude<Part, { readonly kind: 'data' }>
-  | (Extract<Part, { readonly kind: 'data' }> & { readonly firstTable: number; readonly l2Offsets: readonly number[] });
+  | (Extract<Part, { readonly kind: 'data' }> & { readonly slices: readonly (TableSlice | null)[] });
 
 /** A copy within the store costs a worker about as much time as this many bytes through it. */
 const COPY_COST = 8 * MiB;
@@ -16,14 +15,14 @@ const MAX_SHARES = 1_000;
 const BRACKETS = 2;
 
 /** Deals parts out to workers, in shares of about equal cost, each at most 200 KiB of JSON. In the disk's order. */
-export function* shareOut(parts: readonly Part[], map: GuestMap): Generator<PartTask[]> {
+export function* shareOut(parts: readonly Part[], maps: readonly LayerMap[]): Generator<PartTask[]> {
   const total = parts.reduce((sum, part) => sum + costOf(part), 0);
   const target = Math.max(2 * PLAN_LIMITS.cell, total / MAX_SHARES);
   let share: PartTask[] = [];
   let cost = 0;
   let json = BRACKETS;
   for (const part of parts) {
-    const task = asTask(part, map);
+    const task = asTask(part, maps);
     const length = JSON.stringify(task).length + 1; // and a comma
     if (share.length > 0 && (cost + costOf(part) > target || json + length > PLAN_LIMITS.maxItemJson)) {
       yield share;
@@ -43,11 +42,6 @@ function costOf(part: Part): number {
   return part.kind === 'data' ? storedIn(part) + part.end - part.start : COPY_COST;
 }
 
-function asTask(part: Part, { geometry, firstTable, l2Offsets }: GuestMap): PartTask {
-  if (part.kind !== 'data') return part;
-  const coverage = l2CoverageOf(geometry);
-  const first = Math.floor(part.start / coverage);
-  const end = Math.ceil(part.end / coverage);
-  const offsets = Array.from({ length: end - first }, (_, i) => l2Offsets[first - firstTable + i] as number);
-  return { ...part, firstTable: first, l2Offsets: offsets };
+function asTask(part: Part, maps: readonly LayerMap[]): PartTask {
+  return part.kind === 'data' ? { ...part, slices: maps.map((map) => sliceOf(map, part)) } : part;
 }

@@ -151,6 +151,7 @@ describe('a job in parts', () => {
 });
 
 describe('a conversion on one machine', () => {
+  const location = { kind: 'file' as const, path: 'disk.qcow2' };
   const options = { overwrite: true, copyParts: true, zeroParts: true };
   const work = () => ({ bucket: pipeline.stack.buckets.work, prefix: '' });
   const toS3 = (key: string, withWork: boolean) => ({
@@ -167,7 +168,7 @@ describe('a conversion on one machine', () => {
     await pipeline.put(path, 'here');
     const source = await openS3(pipeline.stores.reader, place('images', 'here'));
     const target = toS3(`here-${withWork}.raw`, withWork);
-    const result = await convertHere({ source, copySource: source.pin, target, options, workers: 3 });
+    const result = await convertHere({ source, location, copySource: source.pin, target, options, workers: 3 });
     expect(result.parts).toEqual(parts);
     expect(await pipeline.difference(target.target.key, raw)).toBeUndefined();
   });
@@ -176,6 +177,7 @@ describe('a conversion on one machine', () => {
     const source = await openFile(path);
     const result = await convertHere({
       source,
+      location,
       copySource: undefined,
       target: toS3('file.raw', true),
       options,
@@ -192,7 +194,7 @@ describe('a conversion on one machine', () => {
     const target = { kind: 'file' as const, path: join(folder, 'made.raw') };
     const seen: number[] = [];
     const onProgress = (done: number) => seen.push(done);
-    await convertHere({ source, copySource: source.pin, target, options, workers: 2, onProgress });
+    await convertHere({ source, location, copySource: source.pin, target, options, workers: 2, onProgress });
     execFileSync('cmp', [target.path, raw]);
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     expect(seen.at(-1)).toBe(400 * 1024 * 1024);
@@ -205,6 +207,7 @@ describe('a conversion on one machine', () => {
     const onProgress = () => stop.abort(new UnqcowError('ABORTED', 'stopped'));
     const stopped = convertHere({
       source,
+      location,
       copySource: undefined,
       target,
       options,

@@ -14,6 +14,10 @@ export const STORE = {
   conditionalComplete: targetKind !== 'ceph',
   /** Refuses to copy from an object with another ETag than the one asked for. */
   pinnedCopies: targetKind !== 'ceph',
+  /** Says that an upload is gone to whoever wants to complete it, rather than 500. */
+  knowsGoneUploads: targetKind !== 'ceph',
+  /** Decodes the name of a copy's source once. Twice, `%25` is read as `%`. */
+  decodesCopySourceOnce: targetKind !== 'ceph',
 } as const;
 
 export interface TestStore {

@@ -1,0 +1,138 @@
+import type { Warning } from '../errors.ts';
+import type { ByteRange } from '../ranges.ts';
+import type { ByteSource } from '../source/byte-source.ts';
+import { clip, type Extent } from './extent.ts';
+import { extentBatches, type Qcow2Map } from './extents.ts';
+import { clusterSizeOf, type Geometry, l2CoverageOf, type RawGeometry } from './geometry.ts';
+
+export interface RawMap {
+  readonly geometry: RawGeometry;
+}
+
+/** What the guest bytes of one file of a chain are found by. Serialisable, so that it travels in a job's items. */
+export type LayerMap = Qcow2Map | RawMap;
+
+/** The L2 tables that map a stretch of disk. */
+export interface TableSlice {
+  /** The L1 index of the first of `l2Offsets`. */
+  readonly firstTable: number;
+  readonly l2Offsets: readonly number[];
+}
+
+/** What of a layer's map is needed for a stretch of disk; nothing for a layer without tables. */
+export function sliceOf(map: LayerMap, { start, end }: ByteRange): TableSlice | null {
+  if (!('l2Offsets' in map)) return null;
+  const coverage = l2CoverageOf(map.geometry);
+  const from = Math.min(Math.floor(start / coverage) - map.firstTable, map.l2Offsets.length);
+  const to = Math.min(Math.ceil(end / coverage) - map.firstTable, map.l2Offsets.length);
+  return {
+    firstTable: map.firstTable + from,
+    l2Offsets: Array.from({ length: to - from }, (_, i) => map.l2Offsets[from + i] as number),
+  };
+}
+
+/** A layer's map again, out of its geometry and a slice of its tables. */
+export function mapOf(geometry: Geometry, slice: TableSlice | null): LayerMap {
+  return geometry.version === 'raw' ? { geometry } : { geometry, ...(slice ?? { firstTable: 0, l2Offsets: [] }) };
+}
+
+/** One file of a chain. */
+export interface Layer {
+  readonly map: LayerMap;
+  /** Where its tables lie. */
+  readonly source: ByteSource;
+  /** Where its clusters lie: the same file, or an external data file. */
+  readonly data: ByteSource;
+}
+
+/** A disk: the file that was asked for, and those that it continues in, each backing the one before. */
+export interface Disk {
+  /** Bytes, of the first layer. */
+  readonly size: number;
+  readonly layers: readonly Layer[];
+}
+
+/** Neighbouring extents that lie in one layer of a disk, by its index. */
+export interface DiskBatch {
+  readonly layer: number;
+  readonly extents: readonly Extent[];
+}
+
+export interface WalkOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly warn?: (warning: Warning) => void;
+}
+
+/**
+ * Walks a stretch of a disk in order, and says where each piece of it lies: in the first layer that has it. What none has
+ * is `unallocated`, of the last layer that reaches so far; a layer that ends earlier than the one before reads as zeros.
+ *
+ * Costs what `extentBatches` does, for each layer the tables of what the layers before leave open.
+ *
+ * @param range Guest bytes; starts and ends on a cluster of the first layer, or at the disk's end.
+ */
+export function diskBatches(disk: Disk, range: ByteRange, options: WalkOptions = {}): AsyncGenerator<DiskBatch> {
+  return walk(disk.layers, 0, range, options);
+}
+
+async function* walk(
+  layers: readonly Layer[],
+  index: number,
+  range: ByteRange,
+  options: WalkOptions,
+): AsyncGenerator<DiskBatch> {
+  const layer = layers[index] as Layer;
+  const below = layers[index + 1];
+  for await (const batch of layerBatches(layer, range, options)) {
+    if (!below) {
+      yield { layer: index, extents: batch };
+      continue;
+    }
+    let here: Extent[] = [];
+    for (const extent of batch) {
+      const covered = Math.min(extent.end, reachOf(below));
+      if (extent.kind !== 'unallocated' || extent.start >= covered) {
+        here.push(extent);
+        continue;
+      }
+      if (here.length > 0) yield { layer: index, extents: here };
+      yield* walk(layers, index + 1, { start: extent.start, end: covered }, options);
+      here = covered < extent.end ? [clip(extent, { start: covered, end: extent.end })] : [];
+    }
+    if (here.length > 0) yield { layer: index, extents: here };
+  }
+}
+
+/** Where a layer ends, as the one above sees it: QEMU counts in sectors. */
+export function reachOf({ map }: Layer): number {
+  return Math.ceil(map.geometry.diskSize / 512) * 512;
+}
+
+/** One layer's extents within a range that need not be aligned to its clusters. */
+async function* layerBatches(
+  { map, source, data }: Layer,
+  range: ByteRange,
+  options: WalkOptions,
+): AsyncGenerator<readonly Extent[]> {
+  if (!('l2Offsets' in map)) {
+    yield rawExtents(map, range);
+    return;
+  }
+  const clusterSize = clusterSizeOf(map.geometry);
+  const start = Math.floor(range.start / clusterSize) * clusterSize;
+  const end = Math.min(Math.ceil(range.end / clusterSize) * clusterSize, map.geometry.diskSize);
+  const isAligned = start === range.start && end === range.end;
+  for await (const batch of extentBatches(source, map, { start, end }, { ...options, dataSize: data.size })) {
+    yield isAligned
+      ? batch
+      : batch.filter((each) => each.start < range.end && each.end > range.start).map((each) => clip(each, range));
+  }
+}
+
+/** A raw file's bytes, and the zeros that fill its last sector. */
+function rawExtents({ geometry: { diskSize } }: RawMap, { start, end }: ByteRange): Extent[] {
+  const stop = Math.min(end, diskSize);
+  const extents: Extent[] = start < stop ? [{ kind: 'data', start, end: stop, host: start }] : [];
+  if (stop < end) extents.push({ kind: 'zero', start: Math.max(start, stop), end, host: Math.max(start, stop) });
+  return extents;
+}

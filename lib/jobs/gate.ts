@@ -1,0 +1,56 @@
+import { posix } from 'node:path';
+import { UnqcowError } from '../errors.ts';
+import { type Location, parseLocation } from '../source/location.ts';
+
+/** What a caller lets an image reach. */
+export interface Gate {
+  /** Folders and prefixes, `s3://bucket/prefix/` or paths, under which files that an image names may be opened. */
+  readonly allow: readonly string[];
+  /** Where a name inside an image lies, whatever it looks like. */
+  readonly places: Readonly<Record<string, string>>;
+  /** The formats of backing files that state none: by name, or for all under the empty name. */
+  readonly backingFormats: Readonly<Record<string, string>>;
+}
+
+export const CLOSED: Gate = { allow: [], places: {}, backingFormats: {} };
+
+/**
+ * Where a name from inside an image leads: to the place that the caller gave for that very name, or, like a relative key,
+ * beside the image that names it, if that is under a prefix that the caller allows. Nothing else is ever opened.
+ *
+ * @throws UnqcowError `EXTERNAL_REF_DENIED` for all other names: absolute ones, schemes, `..`, and what leads elsewhere.
+ */
+export function resolve(gate: Gate, from: Location, name: string, at: string): Location {
+  const given = Object.hasOwn(gate.places, name) ? gate.places[name] : undefined;
+  if (given !== undefined) return parseLocation(given);
+  const denied = (why: string) =>
+    new UnqcowError('EXTERNAL_REF_DENIED', `the image names another file, ${JSON.stringify(name)}, ${why}`, { at });
+  if (!isPlainRelative(name)) throw denied('which is not a plain relative name; say where it lies (--map) to allow it');
+  const place = beside(from, name);
+  if (gate.allow.some((prefix) => isUnder(place, prefix))) return place;
+  throw denied('which is not under an allowed prefix (--allow)');
+}
+
+/** `folder/base.qcow2`, and nothing that a file system, an URL or QEMU's block layer would read anything else into. */
+function isPlainRelative(name: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  if (name === '' || /[\\:%\u0000-\u001f\u007f\ufffd]/.test(name)) return false;
+  return name.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
+}
+
+function beside(from: Location, name: string): Location {
+  if (from.kind === 'file') return { kind: 'file', path: posix.join(posix.dirname(from.path), name) };
+  const folder = posix.dirname(from.key);
+  return { kind: 's3', bucket: from.bucket, key: folder === '.' ? name : `${folder}/${name}` };
+}
+
+function isUnder(place: Location, prefix: string): boolean {
+  if (place.kind === 's3') {
+    const [, bucket = '', folder = ''] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(prefix) ?? [];
+    const start = folder === '' || folder.endsWith('/') ? folder : `${folder}/`;
+    return bucket === place.bucket && place.key.startsWith(start);
+  }
+  if (/^[a-z0-9]+:\/\//i.test(prefix)) return false;
+  const relative = posix.relative(posix.resolve(prefix), posix.resolve(place.path));
+  return relative !== '' && !relative.startsWith('..') && !posix.isAbsolute(relative);
+}
