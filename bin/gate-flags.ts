@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises';
 import { UnqcowError } from '../lib/errors.ts';
 import type { Gate } from '../lib/jobs/gate.ts';
+import type { Passphrases } from '../lib/jobs/unlock.ts';
 
 /** What the command line says about files that an image names. */
 export interface GateFlags {
+  readonly passphraseFile?: string[];
   readonly allow?: string[];
   readonly map?: string[];
   readonly backingFormat?: string[];
@@ -15,9 +18,31 @@ export function gateOf({ allow = [], map = [], backingFormat = [] }: GateFlags):
     if (name === undefined || place === undefined) throw new UnqcowError('BAD_REQUEST', `${text} is not NAME=LOCATION`);
     return [name, place] as const;
   });
-  const formats = backingFormat.map((text) => {
-    const at = text.lastIndexOf('=');
-    return at < 0 ? (['', text] as const) : ([text.slice(0, at), text.slice(at + 1)] as const);
-  });
-  return { allow, places: Object.fromEntries(places), backingFormats: Object.fromEntries(formats) };
+  return {
+    allow,
+    places: Object.fromEntries(places),
+    backingFormats: Object.fromEntries(backingFormat.map(namedOrAll)),
+  };
+}
+
+/** `NAME=VALUE` speaks of one file, `VALUE` of all. */
+function namedOrAll(text: string): readonly [name: string, value: string] {
+  const at = text.lastIndexOf('=');
+  return at < 0 ? ['', text] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/**
+ * Reads the passphrases' files: their exact bytes, a newline at the end too.
+ *
+ * @throws UnqcowError `BAD_REQUEST` if one cannot be read.
+ */
+export async function passphrasesOf({ passphraseFile = [] }: GateFlags): Promise<Passphrases> {
+  const read = async (text: string) => {
+    const [name, path] = namedOrAll(text);
+    const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
+      throw new UnqcowError('BAD_REQUEST', `the passphrase file ${path} cannot be read (${cause.code})`, { cause });
+    });
+    return [name, new Uint8Array(bytes)] as const;
+  };
+  return Object.fromEntries(await Promise.all(passphraseFile.map(read)));
 }

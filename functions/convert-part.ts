@@ -22,6 +22,13 @@ const Task = z.discriminatedUnion('kind', [
 
 const Geometry = z.discriminatedUnion('version', [
   z.object({
+    version: z.literal(1),
+    clusterBits: z.int().min(9).max(16),
+    l2Bits: z.int().min(6).max(13),
+    diskSize: Bytes,
+    encrypted: z.boolean(),
+  }),
+  z.object({
     version: z.literal([2, 3]),
     clusterBits: z.int().min(9).max(21),
     diskSize: Bytes,

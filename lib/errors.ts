@@ -8,7 +8,6 @@ export const ErrorCodes = {
   // The request
   BAD_REQUEST: { status: 400, retryable: false, means: 'the request is not one we understand' },
   NOT_ALLOWED: { status: 403, retryable: false, means: 'the source or destination is outside the allowed prefixes' },
-  ROUTE_NOT_FOUND: { status: 404, retryable: false, means: 'there is nothing at this address' },
   INTERNAL: { status: 500, retryable: false, means: 'a defect in unqcow; the log has the details' },
 
   // The source's bytes
@@ -60,16 +59,6 @@ export const ErrorCodes = {
   KEY_TOO_COSTLY: { status: 422, retryable: false, means: 'the image asks for more key derivation than we do' },
   BAD_SIZE: { status: 422, retryable: false, means: 'the disk size is smaller than version 1 allows' },
   BAD_L2_BITS: { status: 422, retryable: false, means: 'the L2 table size is outside what version 1 allows' },
-  BAD_REFCOUNT_ORDER: {
-    status: 422,
-    retryable: false,
-    means: 'refcount entries are wider than 64 bits, so refcounts cannot be checked',
-  },
-  BAD_REFTABLE: {
-    status: 422,
-    retryable: false,
-    means: 'the refcount table is missing, misplaced or too large, so refcounts cannot be checked',
-  },
 
   // Files that an image names
   EXTERNAL_REF_DENIED: {
@@ -231,7 +220,6 @@ export const WarningCodes = {
   SNAPSHOT_EXTRA_TOO_LARGE: 'a snapshot has more extra data than the format allows; snapshots cannot be listed',
   DUPLICATE_SNAPSHOT_ID: 'two snapshots have the same id; the first is meant',
   SNAPSHOT_WITHOUT_DISK_SIZE: 'a snapshot does not say how large its disk was; the current size is taken',
-  SHARED_CLUSTER: 'two places on the disk share one data cluster',
   SUBCLUSTERS_ON_COMPRESSED: 'a compressed cluster has subcluster bits, which do not apply',
   ZERO_BIT_WITH_SUBCLUSTERS: 'a zero flag in an image with extended L2 entries, where it does not apply',
   L2_UNALIGNED: 'an L2 table that does not start on a sector; version 1 allows it',

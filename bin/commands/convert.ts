@@ -3,7 +3,7 @@ import { toJson } from '../../lib/format/json.ts';
 import { convertHere, type HereResult, type Target } from '../../lib/jobs/convert-here.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { type GateFlags, gateOf } from '../gate-flags.ts';
+import { type GateFlags, gateOf, passphrasesOf } from '../gate-flags.ts';
 import { showProgress } from '../progress.ts';
 import { print, printWarnings } from '../report.ts';
 import { openAt, openNamed, theStores } from '../source.ts';
@@ -12,7 +12,6 @@ export interface ConvertFlags extends GateFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly snapshot?: string;
-  readonly passphraseFile?: string[];
   readonly overwrite: boolean;
   readonly copyParts: boolean;
   readonly zeroParts: boolean;
@@ -35,6 +34,7 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
       source,
       location,
       gate: gateOf(flags),
+      passphrases: await passphrasesOf(flags),
       open: openAt,
       snapshot: flags.snapshot,
       copySource: pin,

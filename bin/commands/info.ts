@@ -1,6 +1,7 @@
-import { openImage } from '../../lib/format/image.ts';
-import { type ImageInfo, inspect } from '../../lib/format/info.ts';
+import type { ImageInfo, UnqcowInfo } from '../../lib/format/info.ts';
+import { type AnyInfo, inspectAny } from '../../lib/format/inspect.ts';
 import { toJson } from '../../lib/format/json.ts';
+import { openAny } from '../../lib/format/open-any.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { print, printWarnings } from '../report.ts';
 import { openNamed } from '../source.ts';
@@ -9,7 +10,7 @@ import { openNamed } from '../source.ts';
 export async function info(name: string, { json }: { readonly json?: boolean }): Promise<void> {
   const { source } = await openNamed(name);
   try {
-    const described = await inspect(await openImage(source), name);
+    const described = await inspectAny(await openAny(source), name);
     if (json) print(toJson(described, 4));
     else printInfo(described);
   } finally {
@@ -22,7 +23,7 @@ function printable(text: string): string {
   return toJson(text).slice(1, -1).replaceAll('\\"', '"').replaceAll('\\\\', '\\');
 }
 
-function printInfo(described: ImageInfo): void {
+function printInfo(described: AnyInfo): void {
   const { unqcow } = described;
   const size = (bytes: bigint) => `${formatBytes(Number(bytes))} (${bytes} bytes)`;
   const lines: [string, unknown][] = [
@@ -31,27 +32,38 @@ function printInfo(described: ImageInfo): void {
     ['virtual size', size(described['virtual-size'])],
     ['file size', size(BigInt(described['actual-size']))],
     ['cluster size', described['cluster-size']],
-    ...(described.encrypted ? [['encrypted', 'yes'] as [string, unknown]] : []),
+    ['encrypted', described.encrypted ? 'yes' : undefined],
     ['backing file', described['backing-filename']],
+    ...('features' in unqcow ? version2Lines(described as ImageInfo) : []),
+  ];
+  for (const [label, value] of lines) {
+    if (value === undefined || value === '') continue;
+    print(`${label}: ${typeof value === 'object' ? toJson(value) : printable(String(value))}`);
+  }
+  if ('snapshots' in unqcow) printLists(unqcow as UnqcowInfo);
+  printWarnings(unqcow.warnings);
+}
+
+function version2Lines(described: ImageInfo): [string, unknown][] {
+  const { unqcow } = described;
+  return [
     ['backing file format', described['backing-filename-format']],
     ['snapshots', unqcow.snapshots.count],
-    ...Object.entries(described['format-specific'].data).map(([key, value]): [string, unknown] => [key, value]),
+    ...Object.entries(described['format-specific'].data),
     ...Object.entries(unqcow.features).map(([kind, names]): [string, unknown] => [
       `${kind} features`,
       names.join(', '),
     ]),
   ];
-  for (const [label, value] of lines) {
-    if (value !== undefined && value !== '')
-      print(`${label}: ${typeof value === 'object' ? toJson(value) : printable(String(value))}`);
-  }
-  for (const { id, name, ...record } of unqcow.snapshots.list) {
+}
+
+function printLists({ snapshots, bitmaps }: UnqcowInfo): void {
+  for (const { id, name, ...record } of snapshots.list) {
     const size = record['disk-size'] === undefined ? '' : `, ${formatBytes(Number(record['disk-size']))}`;
     print(`snapshot ${printable(id)}: ${printable(name)}, ${new Date(record['date-sec'] * 1000).toISOString()}${size}`);
   }
-  for (const { name, granularity, flags } of unqcow.bitmaps.list) {
-    const stale = unqcow.bitmaps.stale ? ', stale' : '';
-    print(`bitmap ${printable(name)}: granularity ${granularity}${flags.map((flag) => `, ${flag}`).join('')}${stale}`);
+  for (const { name, granularity, flags } of bitmaps.list) {
+    const words = [...flags, ...(bitmaps.stale ? ['stale'] : [])].map((word) => `, ${word}`).join('');
+    print(`bitmap ${printable(name)}: granularity ${granularity}${words}`);
   }
-  printWarnings(unqcow.warnings);
 }

@@ -31,7 +31,7 @@ const S3Url = z
   .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\/.*$/s, 'expected s3://bucket/…');
 
 /** What of S3 the names inside an image may lead to. Without it, to nothing. */
-export const References = z.strictObject({
+const References = z.strictObject({
   allow: z.array(S3Url).max(100).default([]),
   places: z.record(z.string().max(1024), S3Url).default({}),
   backingFormats: z.record(z.string().max(1024), z.enum(['raw', 'qcow', 'qcow2'])).default({}),

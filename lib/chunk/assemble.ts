@@ -44,16 +44,30 @@ async function fetchInto(bytes: Uint8Array, read: ReadPlan, placing: Placing): P
   const { layer, signal } = placing;
   const [only] = read.members;
   if (read.members.length === 1 && only?.kind === 'plain') {
-    await layer.data.read(read, { signal, into: bytes.subarray(only.at, only.at + only.length) });
+    const into = bytes.subarray(only.at, only.at + only.length);
+    await layer.data.read(read, { signal, into });
+    decrypt(into, only, placing);
     return;
   }
   const fetched = await layer.data.read(read, { signal });
   const place = async (piece: Piece) => {
     const stored = fetched.subarray(piece.start - read.start, piece.end - read.start);
-    bytes.set(piece.kind === 'plain' ? stored : await decompressed(stored, piece, placing), piece.at);
+    if (piece.kind === 'compressed') bytes.set(await decompressed(stored, piece, placing), piece.at);
+    else {
+      bytes.set(stored, piece.at);
+      decrypt(bytes.subarray(piece.at, piece.at + piece.length), piece, placing);
+    }
   };
   // As many as keep zlib's threads busy: a read of 8 MiB may hold thousands of clusters.
   await pMap(read.members, place, { concurrency: 8, ...(signal ? { signal } : {}) });
+}
+
+const SECTOR = 512;
+
+/** Compressed clusters are never encrypted; what lies plain in an encrypted image always is. */
+function decrypt(bytes: Uint8Array, piece: Piece, { layer: { cipher }, part }: Placing): void {
+  if (!cipher) return;
+  cipher.decrypt(bytes, (cipher.numbering === 'host' ? piece.start : part.start + piece.at) / SECTOR);
 }
 
 async function decompressed(

@@ -1,9 +1,10 @@
 import { UnqcowError, type Warning, type WarningCode } from '../errors.ts';
 import { parseBitmapsExtension } from './bitmaps-extension.ts';
-import { type Extensions, featureName, lastOf } from './extensions.ts';
+import { CRYPTO_EXTENSION, type Extensions, featureName, lastOf } from './extensions.ts';
 import { type Features, INCOMPATIBLE } from './features.ts';
 import type { Header } from './header.ts';
 import { FORMAT_LIMITS } from './limits.ts';
+import { LUKS_HEADER_BYTES } from './luks.ts';
 import { readStruct, viewOf } from './struct.ts';
 
 /** What the checks look at. */
@@ -101,10 +102,6 @@ function checkL1(facts: Facts, warn: Warn): void {
   }
 }
 
-const CRYPTO_EXT = { offset: [0, 'u64'], length: [8, 'u64'] } as const;
-/** LUKS1's header, key slots included. */
-const LUKS_HEADER = 592n;
-
 function checkEncryption({ header, extensions, fileSize }: Facts): void {
   const extension = lastOf(extensions, 'encryption header');
   const refuse = (message: string) => new UnqcowError('BAD_CRYPTO_EXT', message, { at: 'header.extensions.crypto' });
@@ -114,10 +111,10 @@ function checkEncryption({ header, extensions, fileSize }: Facts): void {
   }
   if (!extension) throw refuse('the image is encrypted with LUKS but has no encryption header');
   if (extension.length !== 16 || extension.data.length !== 16) throw refuse(`${extension.length} bytes are not 16`);
-  const { offset, length } = readStruct(viewOf(extension.data), CRYPTO_EXT);
+  const { offset, length } = readStruct(viewOf(extension.data), CRYPTO_EXTENSION);
   if (offset % (1n << BigInt(header.clusterBits)) !== 0n) throw refuse(`the encryption header cannot lie at ${offset}`);
-  if (length < LUKS_HEADER || offset + LUKS_HEADER > fileSize) {
-    throw new UnqcowError('BAD_LUKS_HEADER', `there are no ${LUKS_HEADER} bytes at ${offset}`, {
+  if (length < LUKS_HEADER_BYTES || offset + BigInt(LUKS_HEADER_BYTES) > fileSize) {
+    throw new UnqcowError('BAD_LUKS_HEADER', `there are no ${LUKS_HEADER_BYTES} bytes at ${offset}`, {
       at: 'header.extensions.crypto',
     });
   }

@@ -13,6 +13,9 @@ export const EXTENSION_TYPES = {
   1145132097: 'data file name',
 } as const;
 
+/** qcow2.rst § Full disk encryption header pointer. */
+export const CRYPTO_EXTENSION = { offset: [0, 'u64'], length: [8, 'u64'] } as const;
+
 export type ExtensionName = (typeof EXTENSION_TYPES)[keyof typeof EXTENSION_TYPES];
 
 export interface Extension {

@@ -1,5 +1,7 @@
+import type { Qcow1Geometry } from './qcow1/geometry.ts';
+
 /** What an image's guest bytes are found by, whatever its format. Small enough for a job's item. */
-export type Geometry = Qcow2Geometry | RawGeometry;
+export type Geometry = Qcow1Geometry | Qcow2Geometry | RawGeometry;
 
 /** The sizes that turn a guest offset into an L1 index, an L2 index and an offset in a cluster. */
 export interface Qcow2Geometry {
@@ -32,7 +34,7 @@ export function l2EntryBytesOf({ extendedL2 }: Pick<Tables, 'extendedL2'>): numb
   return extendedL2 ? 16 : 8;
 }
 
-export function clusterSizeOf({ clusterBits }: Pick<Tables, 'clusterBits'>): number {
+export function clusterSizeOf({ clusterBits }: { readonly clusterBits: number }): number {
   return 2 ** clusterBits;
 }
 

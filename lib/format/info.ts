@@ -5,6 +5,8 @@ import { l1EntriesNeeded, nameOfFeature } from './checks.ts';
 import { AUTOCLEAR, bitsOf, COMPATIBLE } from './features.ts';
 import { clusterSizeOf } from './geometry.ts';
 import type { Image } from './image.ts';
+import { describeLuks, type LuksInfo } from './luks.ts';
+import { readLuks } from './luks-header.ts';
 import {
   describeSnapshots,
   type QemuSnapshot,
@@ -57,6 +59,7 @@ export interface UnqcowInfo {
 export interface InfoTables {
   readonly snapshots: SnapshotsInfo;
   readonly bitmaps: BitmapsInfo;
+  readonly luks?: LuksInfo | undefined;
 }
 
 const NO_TABLES: InfoTables = {
@@ -71,21 +74,23 @@ export interface Page {
 }
 
 /**
- * Reads the tables of snapshots and bitmaps, side by side, and says what is in the image. Costs nothing more than
+ * Reads the tables of snapshots and bitmaps and the LUKS header, side by side, and says what is in the image. Costs nothing more than
  * `openImage` where there are none of them.
  */
 export async function inspect(image: Image, filename: string, page: Page = {}): Promise<ImageInfo> {
-  const [snapshots, bitmaps] = await Promise.all([readSnapshots(image), readBitmaps(image)]);
+  const luks = image.header.cryptMethod === 2 ? readLuks(image) : undefined;
+  const [snapshots, bitmaps, encryption] = await Promise.all([readSnapshots(image), readBitmaps(image), luks]);
   return describe(image, filename, {
     snapshots: describeSnapshots(image, snapshots, page),
     bitmaps: describeBitmaps(bitmaps, page),
+    luks: encryption && describeLuks(encryption.header),
   });
 }
 
 /** Says what is in an image, from what was read: costs nothing more. */
 export function describe(image: Image, filename: string, tables: InfoTables = NO_TABLES): ImageInfo {
   const { header, features, backing, source } = image;
-  const { snapshots, bitmaps } = tables;
+  const { snapshots } = tables;
   return {
     ...(snapshots.qemu.length > 0 ? { snapshots: snapshots.qemu } : {}),
     'virtual-size': header.size - (header.size % 512n),
@@ -95,13 +100,13 @@ export function describe(image: Image, filename: string, tables: InfoTables = NO
     'actual-size': source.size,
     ...(header.cryptMethod === 0 ? {} : { encrypted: true }),
     ...(backing === undefined ? {} : backingKeys(filename, backing)),
-    'format-specific': { type: 'qcow2', data: formatSpecific(image, bitmaps) },
+    'format-specific': { type: 'qcow2', data: formatSpecific(image, tables) },
     'dirty-flag': features.dirty,
     unqcow: unqcowInfo(image, tables),
   };
 }
 
-function backingKeys(filename: string, { name, format }: NonNullable<Image['backing']>) {
+export function backingKeys(filename: string, { name, format }: NonNullable<Image['backing']>) {
   const absolute = name.startsWith('/') || /^[^/]+:/.test(name);
   return {
     'backing-filename': name,
@@ -116,12 +121,13 @@ function besides(filename: string, name: string): string {
   return bucket + (folder === '.' ? name : join(folder, name));
 }
 
-function formatSpecific({ header, features, dataFile }: Image, bitmaps: BitmapsInfo): FormatSpecific {
+function formatSpecific({ header, features, dataFile }: Image, { bitmaps, luks }: InfoTables): FormatSpecific {
   const compressionType = header.compressionType === 1 ? 'zstd' : 'zlib';
   const common = {
     'compression-type': compressionType,
     'refcount-bits': header.refcountOrder > 6 ? 0 : 2 ** header.refcountOrder,
     ...(header.cryptMethod === 1 ? { encrypt: { format: 'aes' } } : {}),
+    ...(luks ? { encrypt: luks } : {}),
   };
   if (header.version === 2) return { compat: '0.10', ...common };
   return {

@@ -4,13 +4,22 @@ import type { ByteSource } from '../source/byte-source.ts';
 import { clip, type Extent } from './extent.ts';
 import { extentBatches, type Qcow2Map } from './extents.ts';
 import { clusterSizeOf, type Geometry, l2CoverageOf, type RawGeometry } from './geometry.ts';
+import { qcow1Batches } from './qcow1/extents.ts';
+import { l2CoverageOf as qcow1Coverage } from './qcow1/geometry.ts';
+import type { Qcow1Map } from './qcow1/l1.ts';
 
 export interface RawMap {
   readonly geometry: RawGeometry;
 }
 
 /** What the guest bytes of one file of a chain are found by. Serialisable, so that it travels in a job's items. */
-export type LayerMap = Qcow2Map | RawMap;
+export type LayerMap = Qcow1Map | Qcow2Map | RawMap;
+
+const isRaw = (map: LayerMap): map is RawMap => map.geometry.version === 'raw';
+const isVersion1 = (map: LayerMap): map is Qcow1Map => map.geometry.version === 1;
+
+/** Whether a map of it can travel: the tables of a version 1 disk over 8 TiB are not held in memory. */
+export const isPortable = (map: LayerMap): boolean => !('image' in map);
 
 /** The L2 tables that map a stretch of disk. */
 export interface TableSlice {
@@ -19,21 +28,24 @@ export interface TableSlice {
   readonly l2Offsets: readonly number[];
 }
 
-/** What of a layer's map is needed for a stretch of disk; nothing for a layer without tables. */
+/** What of a portable map is needed for a stretch of disk; nothing for a layer without tables. */
 export function sliceOf(map: LayerMap, { start, end }: ByteRange): TableSlice | null {
   if (!('l2Offsets' in map)) return null;
-  const coverage = l2CoverageOf(map.geometry);
-  const from = Math.min(Math.floor(start / coverage) - map.firstTable, map.l2Offsets.length);
-  const to = Math.min(Math.ceil(end / coverage) - map.firstTable, map.l2Offsets.length);
+  const { firstTable, l2Offsets, geometry } = map;
+  const coverage = geometry.version === 1 ? qcow1Coverage(geometry) : l2CoverageOf(geometry);
+  const from = Math.min(Math.floor(start / coverage) - firstTable, l2Offsets.length);
+  const to = Math.min(Math.ceil(end / coverage) - firstTable, l2Offsets.length);
   return {
-    firstTable: map.firstTable + from,
-    l2Offsets: Array.from({ length: to - from }, (_, i) => map.l2Offsets[from + i] as number),
+    firstTable: firstTable + from,
+    l2Offsets: Array.from({ length: to - from }, (_, i) => l2Offsets[from + i] as number),
   };
 }
 
 /** A layer's map again, out of its geometry and a slice of its tables. */
 export function mapOf(geometry: Geometry, slice: TableSlice | null): LayerMap {
-  return geometry.version === 'raw' ? { geometry } : { geometry, ...(slice ?? { firstTable: 0, l2Offsets: [] }) };
+  const tables = slice ?? { firstTable: 0, l2Offsets: [] };
+  if (geometry.version === 'raw') return { geometry };
+  return geometry.version === 1 ? { geometry, ...tables } : { geometry, ...tables };
 }
 
 /** One file of a chain. */
@@ -43,6 +55,15 @@ export interface Layer {
   readonly source: ByteSource;
   /** Where its clusters lie: the same file, or an external data file. */
   readonly data: ByteSource;
+  /** How what lies there plain is encrypted, if it is. */
+  readonly cipher?: LayerCipher | undefined;
+}
+
+export interface LayerCipher {
+  /** Whether sectors are numbered by where they lie in the file, or on the disk. */
+  readonly numbering: 'host' | 'guest';
+  /** Decrypts whole sectors of 512 bytes in place; `firstSector` is the first one's number. */
+  readonly decrypt: (bytes: Uint8Array, firstSector: number) => void;
 }
 
 /** A disk: the file that was asked for, and those that it continues in, each backing the one before. */
@@ -104,17 +125,14 @@ async function* walk(
 }
 
 /** Where a layer ends, as the one above sees it: QEMU counts in sectors. */
-export function reachOf({ map }: Layer): number {
+function reachOf({ map }: Layer): number {
   return Math.ceil(map.geometry.diskSize / 512) * 512;
 }
 
 /** One layer's extents within a range that need not be aligned to its clusters. */
-async function* layerBatches(
-  { map, source, data }: Layer,
-  range: ByteRange,
-  options: WalkOptions,
-): AsyncGenerator<readonly Extent[]> {
-  if (!('l2Offsets' in map)) {
+async function* layerBatches(layer: Layer, range: ByteRange, options: WalkOptions): AsyncGenerator<readonly Extent[]> {
+  const { map, source, data } = layer;
+  if (isRaw(map)) {
     yield rawExtents(map, range);
     return;
   }
@@ -122,11 +140,14 @@ async function* layerBatches(
   const start = Math.floor(range.start / clusterSize) * clusterSize;
   const end = Math.min(Math.ceil(range.end / clusterSize) * clusterSize, map.geometry.diskSize);
   const isAligned = start === range.start && end === range.end;
-  for await (const batch of extentBatches(source, map, { start, end }, { ...options, dataSize: data.size })) {
-    yield isAligned
-      ? batch
-      : batch.filter((each) => each.start < range.end && each.end > range.start).map((each) => clip(each, range));
-  }
+  const batches = isVersion1(map)
+    ? qcow1Batches(source, map, { start, end }, options)
+    : extentBatches(source, map, { start, end }, { ...options, dataSize: data.size });
+  for await (const batch of batches) yield isAligned ? batch : clipped(batch, range);
+}
+
+function clipped(batch: readonly Extent[], range: ByteRange): Extent[] {
+  return batch.filter(({ start, end }) => start < range.end && end > range.start).map((each) => clip(each, range));
 }
 
 /** A raw file's bytes, and the zeros that fill its last sector. */

@@ -5,6 +5,7 @@ import type { PartTask } from '../plan/shares.ts';
 import { crc32OfZeros, toBase64 } from '../sink/crc32.ts';
 import { type CopySource, copyPart, putPart, type Receipt, type S3Target, type Upload } from '../sink/s3-multipart.ts';
 import { putJson } from '../sink/s3-object.ts';
+import { cached } from '../source/cached.ts';
 import { type Meter, newMeter } from '../source/metered.ts';
 import { s3Source } from '../source/s3.ts';
 import { MiB } from '../units.ts';
@@ -76,9 +77,13 @@ export async function makePart(maker: PartMaker, task: PartTask): Promise<Receip
 
 /** Opens what a share names, without a request; then puts a part's tables to it. */
 function layersOf({ reader }: Stores, layers: readonly ShareLayer[], meter: Meter): PartMaker['layersOf'] {
-  const opened = layers.map(({ source: pin, data, geometry }) => {
+  const opened = layers.map(({ source: pin, data, geometry }, i) => {
     const source = s3Source(reader, pin, { meter });
-    return { source, data: data ? s3Source(reader, data, { meter }) : source, geometry };
+    return {
+      source: i === 0 ? source : cached(source),
+      data: data ? s3Source(reader, data, { meter }) : source,
+      geometry,
+    };
   });
   return (slices) =>
     opened.map(({ geometry, ...sources }, i) => ({ ...sources, map: mapOf(geometry, slices[i] ?? null) }));

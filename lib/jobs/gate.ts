@@ -54,3 +54,8 @@ function isUnder(place: Location, prefix: string): boolean {
   const relative = posix.relative(posix.resolve(prefix), posix.resolve(place.path));
   return relative !== '' && !relative.startsWith('..') && !posix.isAbsolute(relative);
 }
+
+/** The format that the caller states for a backing file which does not say it itself. */
+export function formatFor({ backingFormats }: Gate, name: string): string | undefined {
+  return Object.hasOwn(backingFormats, name) ? backingFormats[name] : backingFormats[''];
+}

@@ -1,17 +1,24 @@
+import { decryptorOf } from '../chunk/crypto/decrypt.ts';
 import { UnqcowError } from '../errors.ts';
 import { assertMappable, type Image, openImage } from '../format/image.ts';
 import { activeL1, readL1 } from '../format/l1.ts';
 import type { Disk, Layer } from '../format/layer.ts';
 import { type MetadataMap, readMetadata } from '../format/metadata.ts';
+import { type AnyImage, isQcow1, openAny } from '../format/open-any.ts';
+import { openQcow1, type Qcow1Image } from '../format/qcow1/image.ts';
+import { readQcow1Map } from '../format/qcow1/l1.ts';
+import { Qcow1Metadata } from '../format/qcow1/metadata.ts';
 import { findSnapshot, snapshotDisk } from '../format/snapshot-choice.ts';
 import { readSnapshots } from '../format/snapshots.ts';
 import type { Warnings } from '../format/warnings.ts';
 import { assertOutputFits } from '../plan/s3-limits.ts';
 import type { OpenSource } from '../source/byte-source.ts';
+import { cached } from '../source/cached.ts';
 import { coalesced } from '../source/coalesced.ts';
 import type { Location } from '../source/location.ts';
 import { KiB, MiB } from '../units.ts';
-import { CLOSED, type Gate, resolve } from './gate.ts';
+import { CLOSED, formatFor, type Gate, resolve } from './gate.ts';
+import { type Passphrases, passphraseFor, unlock } from './unlock.ts';
 
 /** How far a caller lets us go. */
 export interface DiskOptions {
@@ -20,6 +27,7 @@ export interface DiskOptions {
   readonly open?: (location: Location) => Promise<OpenSource>;
   /** The id or name of the snapshot that is meant, instead of the active disk. */
   readonly snapshot?: string | undefined;
+  readonly passphrases?: Passphrases;
   /** Only where the bytes lie is asked, not what they are: an encrypted image needs no key. */
   readonly placesOnly?: boolean;
   /** Files in a chain, at most. */
@@ -42,9 +50,11 @@ export interface OpenDisk extends Disk {
 
 export interface OpenLayer extends Layer {
   /** What lies where in it; nothing for a raw file. */
-  readonly metadata: MetadataMap | undefined;
-  /** Whether its bytes are what the disk has: neither encrypted nor in need of anything but copying. */
+  readonly metadata: Pick<MetadataMap, 'assertClear'> | undefined;
+  /** Whether its bytes are what the disk has, and not encrypted. */
   readonly plain: boolean;
+  /** Whether its clusters lie in a file of their own. */
+  readonly external: boolean;
 }
 
 /** The image's small tables often lie side by side. */
@@ -57,7 +67,7 @@ const MAX_DEPTH = 64;
  *
  * Costs, for each file: a GET of 64 KiB, and one for the tables; more only where they lie far apart.
  *
- * @throws UnqcowError as `openImage`, `assertMappable`, `readL1`, `readMetadata`, `resolve` do; `KEY_REQUIRED`,
+ * @throws UnqcowError as `openImage`, `assertMappable`, `readL1`, `readMetadata`, `resolve`, `unlock` do;
  * `BACKING_FORMAT_REQUIRED`, `BACKING_LOOP`, `BACKING_TOO_DEEP`, `OUTPUT_LIMIT`; with a snapshot as `findSnapshot` and
  * `snapshotDisk` do.
  */
@@ -91,57 +101,68 @@ class Opening {
     this.#options = options;
   }
 
-  async chain(source: OpenSource, location: Location): Promise<OpenLayer[]> {
-    const { snapshot, outputLimit, maxDepth = MAX_DEPTH } = this.#options;
-    if (this.#seen.has(source.id)) {
-      throw new UnqcowError('BACKING_LOOP', 'the image is its own backing file', { at: 'header.backing_file_offset' });
-    }
-    if (this.#seen.size >= maxDepth) {
-      throw new UnqcowError('BACKING_TOO_DEEP', `the chain has more than ${maxDepth} files`, {
-        at: 'header.backing_file_offset',
-      });
-    }
-    const isFirst = this.#seen.size === 0;
-    this.#seen.add(source.id);
-    const image = await openImage(source);
+  /** @param name What the image above calls it; empty for the first. */
+  async chain(source: OpenSource, location: Location, open: Open = openAny, name = ''): Promise<OpenLayer[]> {
+    const { snapshot, outputLimit, placesOnly, passphrases = {}, signal } = this.#options;
+    this.#enter(source);
+    const image = await open(source);
     this.#gather(image);
-    assertMappable(image);
+    if (!isQcow1(image)) assertMappable(image);
+    const isFirst = this.#seen.size === 1;
     if (isFirst) assertOutputFits(image.geometry.diskSize, outputLimit);
-    if (image.header.cryptMethod !== 0 && !this.#options.placesOnly) {
-      throw new UnqcowError('KEY_REQUIRED', 'the image is encrypted', { at: 'header.crypt_method' });
+    const key = placesOnly ? undefined : await unlock(image, passphraseFor(passphrases, name), signal);
+    const cipher = key && { numbering: key.numbering, decrypt: decryptorOf(key) };
+    const chosen = isFirst ? snapshot : undefined;
+    const layer = isQcow1(image) ? await this.#version1(image, chosen) : await this.#layer(image, location, chosen);
+    // Tables of a backing file are looked up piece by piece, between the pieces that the files above have.
+    const tables = isFirst ? layer.source : cached(layer.source);
+    const own: OpenLayer = {
+      ...layer,
+      source: tables,
+      ...(cipher ? { cipher } : {}),
+      plain: !image.geometry.encrypted,
+    };
+    return image.backing ? [own, ...(await this.#backing(image.backing, location))] : [own];
+  }
+
+  #enter({ id }: OpenSource): void {
+    const { maxDepth = MAX_DEPTH } = this.#options;
+    const at = 'header.backing_file_offset';
+    if (this.#seen.has(id)) throw new UnqcowError('BACKING_LOOP', 'the image is its own backing file', { at });
+    if (this.#seen.size >= maxDepth) {
+      throw new UnqcowError('BACKING_TOO_DEEP', `the chain has more than ${maxDepth} files`, { at });
     }
-    const data = image.dataFile ? await this.#dataFile(image, location) : source;
-    const layer = await this.#layer(image, data, isFirst ? snapshot : undefined);
-    return image.backing ? [layer, ...(await this.#backing(image.backing, location))] : [layer];
+    this.#seen.add(id);
   }
 
   /** Warnings of a chain are one list: the first image's. */
-  #gather({ warnings }: Image): void {
+  #gather({ warnings }: AnyImage): void {
     if (this.warnings) for (const warning of warnings.list()) this.warnings.add(warning);
     else this.warnings = warnings;
   }
 
-  async #layer(image: Image, data: OpenSource, snapshot: string | undefined): Promise<OpenLayer> {
+  async #layer(image: Image, location: Location, snapshot: string | undefined): Promise<OpenLayer> {
     const { signal, placesOnly } = this.#options;
+    const data = image.dataFile ? await this.#dataFile(image, location) : image.source;
     const together: Image = { ...image, source: coalesced(image.source, TABLES_TOGETHER) };
-    let { geometry } = image;
-    let l1 = activeL1(image);
-    if (snapshot !== undefined) {
-      const table = await readSnapshots(image, { signal });
-      if (table.fault) throw table.fault;
-      const chosen = snapshotDisk(image, findSnapshot(table, snapshot));
-      geometry = chosen.geometry;
-      l1 = { offset: chosen.l1.offset, diskSize: geometry.diskSize };
-    }
+    const { geometry, l1 } =
+      snapshot === undefined
+        ? { geometry: image.geometry, l1: activeL1(image) }
+        : await snapshotOf(image, snapshot, signal);
     const table = readL1(together, signal, l1);
     const metadata = placesOnly ? undefined : await readMetadata(together, table, signal);
-    return {
-      map: { geometry, firstTable: 0, l2Offsets: await table },
-      source: image.source,
-      data,
-      metadata,
-      plain: !geometry.encrypted,
-    };
+    const map = { geometry, firstTable: 0, l2Offsets: await table };
+    return { map, source: image.source, data, metadata, plain: true, external: image.dataFile !== undefined };
+  }
+
+  async #version1(image: Qcow1Image, snapshot: string | undefined): Promise<OpenLayer> {
+    if (snapshot !== undefined) {
+      throw new UnqcowError('SNAPSHOT_NOT_FOUND', 'version 1 has no snapshots', { at: 'header.version' });
+    }
+    const { source, warnings } = image;
+    const map = await readQcow1Map(image, { signal: this.#options.signal, warn: warnings.add });
+    const metadata = new Qcow1Metadata(image, 'l2Offsets' in map ? map.l2Offsets : []);
+    return { map, source, data: source, metadata, plain: true, external: false };
   }
 
   async #dataFile({ dataFile }: Image, location: Location): Promise<OpenSource> {
@@ -152,28 +173,26 @@ class Opening {
     return this.#open(resolve(this.#options.gate ?? CLOSED, location, name, at));
   }
 
-  async #backing({ name, format: stated }: NonNullable<Image['backing']>, location: Location): Promise<OpenLayer[]> {
+  async #backing({ name, format: stated }: NonNullable<AnyImage['backing']>, location: Location): Promise<OpenLayer[]> {
     const gate = this.#options.gate ?? CLOSED;
-    const format = stated ?? gate.backingFormats[name] ?? gate.backingFormats[''];
+    const format = stated ?? formatFor(gate, name);
+    const at = 'header.extensions.backing_format';
+    const quoted = JSON.stringify(name);
     if (format === undefined) {
-      throw new UnqcowError(
-        'BACKING_FORMAT_REQUIRED',
-        `the backing file ${JSON.stringify(name)} has no stated format`,
-        {
-          at: 'header.extensions.backing_format',
-        },
-      );
+      throw new UnqcowError('BACKING_FORMAT_REQUIRED', `the backing file ${quoted} has no stated format`, { at });
     }
     const place = resolve(gate, location, name, 'header.backing_file_offset');
-    if (format !== 'raw' && format !== 'qcow2') {
-      throw new UnqcowError('UNSUPPORTED_FEATURE', `a backing file of format ${JSON.stringify(format)}`, {
-        at: 'header.extensions.backing_format',
-      });
+    if (format !== 'raw' && !Object.hasOwn(OPENERS, format)) {
+      throw new UnqcowError(
+        'UNSUPPORTED_FEATURE',
+        `the backing file ${quoted} is of format ${JSON.stringify(format)}`,
+        { at },
+      );
     }
     const source = await this.#open(place);
-    if (format === 'qcow2') return this.chain(source, place);
+    if (format !== 'raw') return this.chain(source, place, OPENERS[format as keyof typeof OPENERS], name);
     const map = { geometry: { version: 'raw' as const, diskSize: source.size } };
-    return [{ map, source, data: source, metadata: undefined, plain: true }];
+    return [{ map, source, data: source, metadata: undefined, plain: true, external: false }];
   }
 
   async #open(location: Location): Promise<OpenSource> {
@@ -187,4 +206,15 @@ class Opening {
   async close(): Promise<void> {
     await Promise.all(this.others.map((each) => each.close()));
   }
+}
+
+type Open = (source: OpenSource) => Promise<AnyImage>;
+
+/** A backing file is what its overlay says that it is, whatever it looks like. */
+const OPENERS = { qcow: openQcow1, qcow2: openImage } as const satisfies Record<string, Open>;
+
+/** Where a snapshot's disk is found, in place of the active one's. */
+async function snapshotOf(image: Image, wanted: string, signal: AbortSignal | undefined) {
+  const { geometry, l1 } = snapshotDisk(image, findSnapshot(await readSnapshots(image, { signal }), wanted));
+  return { geometry, l1: { offset: l1.offset, diskSize: geometry.diskSize } };
 }

@@ -1,3 +1,5 @@
+import { UnqcowError } from '../errors.ts';
+import { isPortable } from '../format/layer.ts';
 import { type Part, planParts } from '../plan/parts.ts';
 import { PLAN_LIMITS } from '../plan/s3-limits.ts';
 import { shareOut } from '../plan/shares.ts';
@@ -61,10 +63,13 @@ export async function planJob(deps: PlanDeps, request: PlanJob, signal?: AbortSi
   const zeros = await zerosFor(deps, parts);
   const lines: string[] = [];
   const layers = disk.layers.map((layer): ShareLayer => {
-    const data = layer.data === layer.source ? {} : { data: pinOf(layer.data) };
+    const data = layer.data.id === layer.source.id ? {} : { data: pinOf(layer.data) };
     return { source: pinOf(layer.source), ...data, geometry: layer.map.geometry };
   });
   const maps = disk.layers.map(({ map }) => map);
+  if (!maps.every(isPortable)) {
+    throw new UnqcowError('DESTINATION_LIMIT', 'a version 1 disk over 8 TiB is converted on one machine only');
+  }
   for (const tasks of shareOut(parts, maps)) {
     const share: Share = { share: lines.length, ...common, layers, zeros, parts: tasks };
     lines.push(await asItem(stores, share, place));

@@ -17,11 +17,11 @@ export async function survey(disk: OpenDisk, signal?: AbortSignal): Promise<Cell
     { start: 0, end: disk.size },
     { signal, warn: disk.warnings.add },
   )) {
-    const { metadata, data, source, plain } = disk.layers[layer] as OpenLayer;
+    const { metadata, plain, external } = disk.layers[layer] as OpenLayer;
     // Only the first file is where the store knows it to be; see `copy` parts.
-    const copyable = layer === 0 && plain && data === source;
+    const copyable = layer === 0 && plain && !external;
     for (const extent of extents) {
-      if (data === source) metadata?.assertClear(extent);
+      if (!external) metadata?.assertClear(extent);
       cells.add(extent, copyable);
     }
   }

@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { assemble } from '../../lib/chunk/assemble.ts';
 import { UnqcowError } from '../../lib/errors.ts';
-import { diskBatches } from '../../lib/format/layer.ts';
+import { clusterSizeOf } from '../../lib/format/geometry.ts';
+import { diskBatches, mapOf as mapOfSlice, sliceOf } from '../../lib/format/layer.ts';
 import { type MapEntry, mapEntries } from '../../lib/format/map.ts';
 import { convertHere, type HereResult } from '../../lib/jobs/convert-here.ts';
-import { type DiskOptions, openDisk } from '../../lib/jobs/open-disk.ts';
+import type { Gate } from '../../lib/jobs/gate.ts';
+import { type DiskOptions, type OpenDisk, type OpenLayer, openDisk } from '../../lib/jobs/open-disk.ts';
 import type { ByteRange } from '../../lib/ranges.ts';
 import type { ByteSource, OpenSource } from '../../lib/source/byte-source.ts';
+import { openFile } from '../../lib/source/file.ts';
+import type { Location } from '../../lib/source/location.ts';
 import { memorySource } from '../../lib/source/memory.ts';
 
 /** A source that also tells which ranges were asked of it, in order. */
@@ -35,14 +40,46 @@ export function openBytes(bytes: Uint8Array): OpenSource {
   return { ...memorySource(bytes), verify: async () => undefined, close: async () => undefined };
 }
 
-const PLACE = { kind: 'file', path: 'disk.qcow2' } as const;
+/** How a disk is opened, and where it lies, which what it names is relative to. */
+export interface PlacedOptions extends DiskOptions {
+  readonly location?: Location;
+}
+
+const PLACE: Location = { kind: 'file', path: 'disk.qcow2' };
+
+/** Lets an image reach the files in its own folder, and says no more of them than it does itself. */
+export function besides(path: string, gate: Partial<Gate> = {}): PlacedOptions {
+  return {
+    location: { kind: 'file', path },
+    gate: { allow: [dirname(path)], places: {}, backingFormats: {}, ...gate },
+    open: (location) => openFile((location as Location & { kind: 'file' }).path),
+  };
+}
+
+/** Opens a disk, and closes it and all its files after use. */
+export async function withDisk<T>(
+  source: OpenSource,
+  { location = PLACE, ...options }: PlacedOptions,
+  use: (disk: OpenDisk) => Promise<T>,
+): Promise<T> {
+  const disk = await openDisk(source, location, options);
+  try {
+    return await use(disk);
+  } finally {
+    await disk.close();
+  }
+}
 
 /** The whole map, as `unqcow map` prints it. */
-export async function mapOf(source: OpenSource, options: DiskOptions = {}): Promise<MapEntry[]> {
-  const disk = await openDisk(source, PLACE, { placesOnly: true, ...options });
-  const isEncrypted = (layer: number) => disk.layers[layer]?.plain === false;
-  return Array.fromAsync(mapEntries(diskBatches(disk, { start: 0, end: disk.size }), isEncrypted));
+export async function mapOf(source: OpenSource, options: PlacedOptions = {}): Promise<MapEntry[]> {
+  return withDisk(source, { placesOnly: true, ...options }, (disk) => {
+    const isEncrypted = (layer: number) => disk.layers[layer]?.plain === false;
+    return Array.fromAsync(mapEntries(diskBatches(disk, { start: 0, end: disk.size }), isEncrypted));
+  });
 }
+
+/** Entries without what `qemu-img` says only from 8.2 on. */
+export const asQemu72 = (entries: readonly MapEntry[]) => entries.map(({ compressed: _, ...entry }) => entry);
 
 export interface Converted extends HereResult {
   readonly path: string;
@@ -53,13 +90,13 @@ export async function convertTo(
   folder: string,
   source: OpenSource,
   outputLimit?: number,
-  more: DiskOptions = {},
+  more: PlacedOptions = {},
 ): Promise<Converted> {
   const path = join(folder, `${randomUUID()}.raw`);
   const result = await convertHere({
+    location: PLACE,
     ...more,
     source,
-    location: PLACE,
     copySource: undefined,
     target: { kind: 'file', path },
     options: { overwrite: false, copyParts: false, zeroParts: false },
@@ -67,6 +104,28 @@ export async function convertTo(
     outputLimit,
   });
   return { ...result, path };
+}
+
+/**
+ * The disk as workers make it: a stretch at a time, of lengths that suit no layer's clusters but the first's, each found
+ * by no more of every layer's map than a worker is sent.
+ */
+export async function inPieces(source: OpenSource, options: PlacedOptions): Promise<Buffer> {
+  return withDisk(source, options, async ({ size, layers }) => {
+    const [{ map }] = layers as [OpenLayer];
+    const unit = map.geometry.version === 'raw' ? 512 : clusterSizeOf(map.geometry);
+    const step = Math.ceil(size / 5 / unit) * unit;
+    const pieces: Uint8Array[] = [];
+    for (let start = 0; start < size; start += step) {
+      const part = { start, end: Math.min(start + step, size) };
+      const slices = layers.map((layer) => {
+        const sent = JSON.parse(JSON.stringify(sliceOf(layer.map, part)));
+        return { ...layer, map: mapOfSlice(layer.map.geometry, sent) };
+      });
+      pieces.push(await assemble({ size, layers: slices }, part));
+    }
+    return Buffer.concat(pieces);
+  });
 }
 
 /** What a refusal says, and that it is one: anything else that is thrown is a defect. */

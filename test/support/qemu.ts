@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { createCipheriv, createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { MiB } from '../../lib/units.ts';
-import { RECIPES, type RecipeName } from '../recipes.ts';
+import { RECIPES, type Recipe, type RecipeName } from '../recipes.ts';
 
 const run = promisify(execFile);
 
@@ -25,12 +25,16 @@ export interface Qemu {
   readonly folder: string;
   /** The path of a recipe's image; made once. It has no holes, since those change what `qemu-img` says. */
   image(name: RecipeName): Promise<string>;
+  /** The path of an image made by these steps; once for each name. Its other files lie beside it, without holes too. */
+  made(name: string, recipe: Recipe): Promise<string>;
+  /** The path of a copy in which the disk is again what it was when the snapshot was made. */
+  reverted(image: string, snapshot: string): Promise<string>;
   /** The path of an image that consists of these bytes. */
   imageOf(bytes: Uint8Array): Promise<string>;
   /** The path of an empty disk in another format. */
   other(format: string): Promise<string>;
   /** The path of the raw disk that `qemu-img convert` makes of an image. @throws if it refuses. */
-  raw(image: string): Promise<string>;
+  raw(image: string, format?: string): Promise<string>;
   map(image: string): Promise<QemuMapEntry[]>;
   info(image: string): Promise<Record<string, unknown>>;
   /** What `qemu-img check` found. @throws if that is corruption or a leak. */
@@ -42,15 +46,26 @@ export interface Qemu {
 
 export async function useQemu(): Promise<Qemu> {
   const folder = await mkdtemp(join(tmpdir(), 'unqcow-qemu-'));
-  const made = new Map<RecipeName, Promise<string>>();
+  const images = new Map<string, Promise<string>>();
   let files = 0;
   const qemuImg = async (...args: string[]) => (await run('qemu-img', args, { maxBuffer: 64 * MiB })).stdout;
+  const made = (name: string, recipe: Recipe) => {
+    const known = images.get(name) ?? make(folder, name, recipe);
+    images.set(name, known);
+    return known;
+  };
   return {
     folder,
-    image(name) {
-      const known = made.get(name) ?? make(folder, name);
-      made.set(name, known);
-      return known;
+    made,
+    image: (name) => made(name, RECIPES[name]),
+    async reverted(image, snapshot) {
+      files += 1;
+      const copy = join(folder, `reverted ${files}`);
+      await run('cp', ['-r', '--sparse=never', dirname(image), copy]);
+      await qemuImg('snapshot', '-q', '-a', snapshot, join(copy, basename(image)));
+      await run('cp', ['-r', '--sparse=never', copy, `${copy} whole`]);
+      await rm(copy, { recursive: true });
+      return join(`${copy} whole`, basename(image));
     },
     async imageOf(bytes) {
       files += 1;
@@ -63,9 +78,9 @@ export async function useQemu(): Promise<Qemu> {
       await qemuImg('create', '-f', format, path, '4M');
       return path;
     },
-    async raw(image) {
+    async raw(image, format = 'qcow2') {
       const path = `${image}.raw`;
-      await qemuImg('convert', '-f', 'qcow2', '-O', 'raw', image, path);
+      await qemuImg('convert', '-f', format, '-O', 'raw', image, path);
       return path;
     },
     map: async (image) => JSON.parse(await qemuImg('map', '-f', 'qcow2', '--output=json', image)),
@@ -83,31 +98,54 @@ export async function useQemu(): Promise<Qemu> {
   };
 }
 
-/** Makes a recipe's image in a folder of its own, and returns the path of a copy without holes. */
-async function make(parent: string, name: RecipeName): Promise<string> {
+/** Runs a recipe in a folder of its own, and returns the path of the image in a copy that has no holes. */
+async function make(parent: string, name: string, recipe: Recipe): Promise<string> {
   const cwd = join(parent, name);
   await mkdir(cwd);
-  await writeFile(join(cwd, 'noise'), noise(MiB));
-  const steps: readonly string[] = RECIPES[name];
-  for (let at = 0, file = 'disk'; at < steps.length; at += 1) {
-    const step = steps[at] as string;
-    const { commands, next } = ioCommands(steps, at);
+  if (mentions(recipe, 'noise')) await writeFile(join(cwd, 'noise'), noise(MiB));
+  if (mentions(recipe, 'text')) await writeFile(join(cwd, 'text'), noise(MiB / 2).toString('hex'));
+  for (let at = 0, last: Created = { file: 'disk', format: 'qcow2' }; at < recipe.length; at += 1) {
+    const words = (recipe[at] as string).split(' ');
+    const { commands, next } = ioCommands(recipe, at);
     if (commands.length > 0) {
-      await run('qemu-io', ['-f', 'qcow2', '-d', 'unmap', ...commands.flatMap((each) => ['-c', each]), file], { cwd });
+      const args = ['-f', last.format, '-d', 'unmap', ...commands.flatMap((each) => ['-c', each]), last.file];
+      // It exits 0 whatever a command did.
+      const { stdout, stderr } = await run('qemu-io', args, { cwd });
+      const complaint = /^.*(failed|error|not supported|invalid|usage|not found).*$/im.exec(stdout + stderr);
+      if (complaint) throw new Error(`${name}: ${complaint[0]}`);
       at = next - 1;
-      continue;
+    } else if (words[0] === 'bytes') {
+      await writeFile(join(cwd, words[1] as string), noise(Number(words[2]), words[1]));
+    } else if (words[0] === 'append') {
+      await appendFile(join(cwd, words[1] as string), noise(Number(words[2])));
+    } else if (words[0] === 'patch') {
+      await patch(join(cwd, words[1] as string), Number(words[2]), Buffer.from(words[3] as string, 'hex'));
+    } else {
+      if (words[0] === 'create') last = { file: words.at(-2) as string, format: words[2] as string };
+      await run('qemu-img', words, { cwd });
     }
-    const words = step.split(' ');
-    if (words[0] === 'create') file = words.at(-2) as string;
-    await run('qemu-img', words, { cwd });
   }
-  const image = join(parent, `${name}.qcow2`);
-  await run('cp', ['--sparse=never', join(cwd, 'disk'), image]);
-  return image;
+  const whole = `${cwd} whole`;
+  await run('cp', ['-r', '--sparse=never', cwd, whole]);
+  await rm(cwd, { recursive: true });
+  return join(whole, 'disk');
+}
+
+interface Created {
+  readonly file: string;
+  readonly format: string;
+}
+
+const mentions = (recipe: Recipe, word: string) => recipe.some((step) => step.split(' ').includes(word));
+
+async function patch(path: string, at: number, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'r+');
+  await file.write(bytes, 0, bytes.length, at);
+  await file.close();
 }
 
 /** The `io` steps from `at` on: one process runs them all. */
-function ioCommands(steps: readonly string[], at: number): { commands: string[]; next: number } {
+function ioCommands(steps: Recipe, at: number): { commands: string[]; next: number } {
   const others = steps.slice(at).findIndex((step) => !step.startsWith('io '));
   const next = others < 0 ? steps.length : at + others;
   return { commands: steps.slice(at, next).map((step) => step.slice('io '.length)), next };
