@@ -19,7 +19,7 @@ import type { Stores } from './stores.ts';
  * Puts the raw object together, after making sure that every part is there as planned and that the image is still the
  * one that was planned for. Safe to run twice: an object that is there already, whole, is success.
  *
- * Costs a HEAD of the image, a ListParts per 1,000 parts, a Complete, and a HEAD of the object.
+ * Costs a HEAD of each of the disk's files, a ListParts per 1,000 parts, a Complete, and a HEAD of the object.
  *
  * @throws UnqcowError `SOURCE_CHANGED`; as `finishUpload` does.
  */
@@ -29,8 +29,8 @@ export async function completeJob(
   results: readonly ShareResult[],
   uploadId: string,
 ): Promise<ConversionResult> {
-  const { job, source, destination, parts, warnings } = plan;
-  await s3Source(stores.reader, source).verify();
+  const { job, source, pins, destination, parts, warnings } = plan;
+  await Promise.all(pins.map((pin) => s3Source(stores.reader, pin).verify()));
   const receipts = results.flatMap((result) => result.receipts);
   const finished = await finishUpload(stores, { ...destination, uploadId }, plan, receipts);
   const costs = [plan.cost, ...results.map(({ cost }) => cost)];

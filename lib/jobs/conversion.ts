@@ -60,6 +60,8 @@ export type Planned =
 export interface PlanRecord {
   readonly job: string;
   readonly source: S3Pin;
+  /** Every object that the disk lies in. */
+  readonly pins: readonly S3Pin[];
   readonly destination: S3Target;
   readonly options: ConversionOptions;
   readonly diskSize: number;

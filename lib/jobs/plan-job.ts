@@ -74,9 +74,11 @@ export async function planJob(deps: PlanDeps, request: PlanJob, signal?: AbortSi
     const share: Share = { share: lines.length, ...common, layers, zeros, parts: tasks };
     lines.push(await asItem(stores, share, place));
   }
+  const pins = layers.flatMap(({ source: own, data }) => (data ? [own, data] : [own]));
   const record: PlanRecord = {
     job,
     ...common,
+    pins,
     options,
     diskSize,
     parts,
