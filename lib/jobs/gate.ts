@@ -40,8 +40,8 @@ function isPlainRelative(name: string): boolean {
 
 function beside(from: Location, name: string): Location {
   if (from.kind === 'file') return { kind: 'file', path: posix.join(posix.dirname(from.path), name) };
-  const folder = posix.dirname(from.key);
-  return { kind: 's3', bucket: from.bucket, key: folder === '.' ? name : `${folder}/${name}` };
+  // A key is no path: `/a` and `a//b` are keys of their own.
+  return { kind: 's3', bucket: from.bucket, key: from.key.slice(0, from.key.lastIndexOf('/') + 1) + name };
 }
 
 function isUnder(place: Location, prefix: string): boolean {
@@ -52,7 +52,7 @@ function isUnder(place: Location, prefix: string): boolean {
   }
   if (/^[a-z0-9]+:\/\//i.test(prefix)) return false;
   const relative = posix.relative(posix.resolve(prefix), posix.resolve(place.path));
-  return relative !== '' && !relative.startsWith('..') && !posix.isAbsolute(relative);
+  return relative !== '' && relative.split('/')[0] !== '..';
 }
 
 /** The format that the caller states for a backing file which does not say it itself. */

@@ -113,26 +113,27 @@ class Opening {
     const key = placesOnly ? undefined : await unlock(image, passphraseFor(passphrases, name), signal);
     const cipher = key && { numbering: key.numbering, decrypt: decryptorOf(key) };
     const chosen = isFirst ? snapshot : undefined;
-    const layer = isQcow1(image) ? await this.#version1(image, chosen) : await this.#layer(image, location, chosen);
+    const found = isQcow1(image) ? await this.#version1(image, chosen) : await this.#version2(image, location, chosen);
     // Tables of a backing file are looked up piece by piece, between the pieces that the files above have.
-    const tables = isFirst ? layer.source : cached(layer.source);
-    const own: OpenLayer = {
-      ...layer,
-      source: tables,
-      ...(cipher ? { cipher } : {}),
-      plain: !image.geometry.encrypted,
-    };
+    const tables = isFirst ? source : cached(source);
+    const own: OpenLayer = { ...found, source: tables, cipher, plain: !image.geometry.encrypted };
     return image.backing ? [own, ...(await this.#backing(image.backing, location))] : [own];
   }
 
   #enter({ id }: OpenSource): void {
-    const { maxDepth = MAX_DEPTH } = this.#options;
     const at = 'header.backing_file_offset';
     if (this.#seen.has(id)) throw new UnqcowError('BACKING_LOOP', 'the image is its own backing file', { at });
-    if (this.#seen.size >= maxDepth) {
-      throw new UnqcowError('BACKING_TOO_DEEP', `the chain has more than ${maxDepth} files`, { at });
-    }
+    this.#assertRoom();
     this.#seen.add(id);
+  }
+
+  /** A raw file at the end of a chain is one of its files, too. */
+  #assertRoom(): void {
+    const { maxDepth = MAX_DEPTH } = this.#options;
+    if (this.#seen.size < maxDepth) return;
+    throw new UnqcowError('BACKING_TOO_DEEP', `the chain has more than ${maxDepth} files`, {
+      at: 'header.backing_file_offset',
+    });
   }
 
   /** Warnings of a chain are one list: the first image's. */
@@ -141,7 +142,7 @@ class Opening {
     else this.warnings = warnings;
   }
 
-  async #layer(image: Image, location: Location, snapshot: string | undefined): Promise<OpenLayer> {
+  async #version2(image: Image, location: Location, snapshot: string | undefined): Promise<Found> {
     const { signal, placesOnly } = this.#options;
     const data = image.dataFile ? await this.#dataFile(image, location) : image.source;
     const together: Image = { ...image, source: coalesced(image.source, TABLES_TOGETHER) };
@@ -152,25 +153,27 @@ class Opening {
     const table = readL1(together, signal, l1);
     const metadata = placesOnly ? undefined : await readMetadata(together, table, signal);
     const map = { geometry, firstTable: 0, l2Offsets: await table };
-    return { map, source: image.source, data, metadata, plain: true, external: image.dataFile !== undefined };
+    return { map, data, metadata, external: image.dataFile !== undefined };
   }
 
-  async #version1(image: Qcow1Image, snapshot: string | undefined): Promise<OpenLayer> {
+  async #version1(image: Qcow1Image, snapshot: string | undefined): Promise<Found> {
     if (snapshot !== undefined) {
       throw new UnqcowError('SNAPSHOT_NOT_FOUND', 'version 1 has no snapshots', { at: 'header.version' });
     }
     const { source, warnings } = image;
     const map = await readQcow1Map(image, { signal: this.#options.signal, warn: warnings.add });
     const metadata = new Qcow1Metadata(image, 'l2Offsets' in map ? map.l2Offsets : []);
-    return { map, source, data: source, metadata, plain: true, external: false };
+    return { map, data: source, metadata, external: false };
   }
 
-  async #dataFile({ dataFile }: Image, location: Location): Promise<OpenSource> {
+  async #dataFile({ dataFile, source }: Image, location: Location): Promise<OpenSource> {
     const at = 'header.extensions.data_file';
     const name = dataFile?.name;
-    if (name === undefined)
-      throw new UnqcowError('EXTERNAL_REF_DENIED', 'the data lies in another file, unnamed', { at });
-    return this.#open(resolve(this.#options.gate ?? CLOSED, location, name, at));
+    const denied = (message: string) => new UnqcowError('EXTERNAL_REF_DENIED', message, { at });
+    if (name === undefined) throw denied('the data lies in another file, unnamed');
+    const data = await this.#open(resolve(this.#options.gate ?? CLOSED, location, name, at));
+    if (data.id === source.id) throw denied('the image is its own data file');
+    return data;
   }
 
   async #backing({ name, format: stated }: NonNullable<AnyImage['backing']>, location: Location): Promise<OpenLayer[]> {
@@ -191,6 +194,7 @@ class Opening {
     }
     const source = await this.#open(place);
     if (format !== 'raw') return this.chain(source, place, OPENERS[format as keyof typeof OPENERS], name);
+    this.#assertRoom();
     const map = { geometry: { version: 'raw' as const, diskSize: source.size } };
     return [{ map, source, data: source, metadata: undefined, plain: true, external: false }];
   }
@@ -207,6 +211,9 @@ class Opening {
     await Promise.all(this.others.map((each) => each.close()));
   }
 }
+
+/** What of a layer each version finds in its own way. */
+type Found = Pick<OpenLayer, 'map' | 'data' | 'metadata' | 'external'>;
 
 type Open = (source: OpenSource) => Promise<AnyImage>;
 
