@@ -6,7 +6,8 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 
 export async function run(command: string, args: readonly string[]): Promise<void> {
-  await execute(command, args);
+  // Where mkfs.ext4 lies is not on everybody's PATH.
+  await execute(command, args, { env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } });
 }
 
 /** Real files that every checkout has: programs and sources, about 100 MiB. */

@@ -4,6 +4,11 @@ import { toJson } from '../lib/format/json.ts';
 /** Exit codes of every command but `check`. */
 export const EXIT = { done: 0, refused: 1, usage: 2 } as const;
 
+/** Names come from images: what a terminal might obey is shown, not sent. */
+export function printable(text: string): string {
+  return toJson(text).slice(1, -1).replaceAll('\\"', '"').replaceAll('\\\\', '\\');
+}
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -13,7 +18,7 @@ export function note(text: string): void {
 }
 
 export function printWarnings(warnings: readonly Warning[]): void {
-  for (const { code, message, at } of warnings) note(`warning: ${code}: ${message}${at ? ` (${at})` : ''}`);
+  for (const { code, message, at } of warnings) note(printable(`warning: ${code}: ${message}${at ? ` (${at})` : ''}`));
 }
 
 /** Says on stderr why nothing came of it: as a sentence, or with `--json` as one object. */
@@ -24,7 +29,8 @@ export function reportRefusal(error: unknown, json: boolean): void {
     note(toJson({ code, message, ...(at ? { at } : {}) }));
     return;
   }
-  note(`unqcow: ${code}: ${message}${at ? ` (${at})` : ''}`);
+  const text = `unqcow: ${code}: ${message}${at ? ` (${at})` : ''}`;
+  note(code === 'INTERNAL' ? text : printable(text));
   note(`        ${ErrorCodes[code].means}`);
 }
 

@@ -80,6 +80,11 @@ program
   .option('--dir <folder>', 'where its data lies', '.unqcow')
   .action(local);
 
+// `unqcow map … | head` is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.refused);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

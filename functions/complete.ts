@@ -4,7 +4,7 @@ import { completeJob, readPlan, readResults } from '../lib/jobs/complete-job.ts'
 import type { ConversionResult } from '../lib/jobs/conversion.ts';
 import { assertAllowed } from './_shared/config.ts';
 import { type Deps, onLambda } from './_shared/deps.ts';
-import { namedErrors } from './_shared/errors.ts';
+import { namedErrors, ON_TIMEOUT } from './_shared/errors.ts';
 import { Target } from './_shared/schemas.ts';
 
 const CompleteRequest = z.object({
@@ -16,7 +16,7 @@ const CompleteRequest = z.object({
 
 /** Last task of a conversion: holds the receipts against the plan, and has S3 put the object together. Safe to run twice. */
 export const createHandler = ({ stores, config, log }: Deps) =>
-  middy<unknown, ConversionResult>()
+  middy<unknown, ConversionResult>(ON_TIMEOUT)
     .use(namedErrors(log))
     .handler(async (event) => {
       const { plan, destination, upload, results } = CompleteRequest.parse(event);
@@ -24,6 +24,8 @@ export const createHandler = ({ stores, config, log }: Deps) =>
       assertAllowed([config.work], results.manifest);
       assertAllowed(config.destinations, destination);
       const record = await readPlan(stores, plan);
+      assertAllowed(config.destinations, record.destination);
+      for (const pin of record.pins) assertAllowed(config.sources, pin);
       const result = await completeJob(stores, record, await readResults(stores, results.manifest), upload.uploadId);
       log.info('completed', { ...result });
       return result;

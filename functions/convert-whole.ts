@@ -5,7 +5,7 @@ import { convertWhole } from '../lib/jobs/convert-whole.ts';
 import { assertAllowed, assertGateAllowed } from './_shared/config.ts';
 import { deadline } from './_shared/deadline.ts';
 import { type Deps, onLambda } from './_shared/deps.ts';
-import { namedErrors } from './_shared/errors.ts';
+import { namedErrors, ON_TIMEOUT } from './_shared/errors.ts';
 import { JobName, Options, Pin, Selection, Target } from './_shared/schemas.ts';
 
 const WholeRequest = z.object({
@@ -19,7 +19,7 @@ const WholeRequest = z.object({
 
 /** A small disk, whole. Safe to run twice. It keeps 10 s to abort its own upload, for nobody else knows of it. */
 export const createHandler = ({ stores, config, log }: Deps) =>
-  middy<unknown, ConversionResult>()
+  middy<unknown, ConversionResult>(ON_TIMEOUT)
     .use(namedErrors(log))
     .handler(async (event, context) => {
       const request = WholeRequest.parse(event);

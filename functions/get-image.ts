@@ -9,6 +9,7 @@ import { newMeter } from '../lib/source/metered.ts';
 import { openS3, type S3Location } from '../lib/source/s3.ts';
 import { assertAllowed } from './_shared/config.ts';
 import { type Deps, onLambda } from './_shared/deps.ts';
+import { ON_TIMEOUT } from './_shared/errors.ts';
 import { json, problems } from './_shared/http.ts';
 import { BucketName, ObjectKey } from './_shared/schemas.ts';
 
@@ -44,7 +45,7 @@ function pageOf({ queryStringParameters: query }: APIGatewayProxyEventV2): Page 
  * where header extensions run past that.
  */
 export const createHandler = ({ stores, config, log }: Deps) =>
-  middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
+  middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>(ON_TIMEOUT)
     .use(problems(log))
     .handler(async (event) => {
       const location = locationOf(event);

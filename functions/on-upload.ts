@@ -4,7 +4,7 @@ import { UnqcowError } from '../lib/errors.ts';
 import { headObject } from '../lib/sink/s3-object.ts';
 import { assertAllowed } from './_shared/config.ts';
 import { type Deps, onLambda } from './_shared/deps.ts';
-import { namedErrors } from './_shared/errors.ts';
+import { namedErrors, ON_TIMEOUT } from './_shared/errors.ts';
 import { type Executions, openExecutions } from './_shared/executions.ts';
 import { type Created, createdObjects } from './_shared/upload-events.ts';
 
@@ -23,11 +23,11 @@ export interface Triggered {
 const MAX_ATTEMPTS = 20;
 
 /**
- * An object was created: starts its conversion. The execution's name is a hash of what is converted from where to where,
- * so the same event delivered twice starts one. Costs one request; where the name is taken, one or two more per attempt.
+ * An object was created: starts its conversion. The execution's name is a hash of what is converted from where to where, and of
+ * which upload it was, so the same event delivered twice starts one, and an image that comes back after another does again. Costs one request; where the name is taken, one or two more per attempt.
  */
 export const createHandler = (deps: UploadDeps) =>
-  middy<unknown, Triggered[]>()
+  middy<unknown, Triggered[]>(ON_TIMEOUT)
     .use(namedErrors(deps.log))
     .handler(async (event) => {
       const triggered = await Promise.all(createdObjects(event).map((object) => trigger(deps, object)));
@@ -45,17 +45,21 @@ async function trigger(deps: UploadDeps, object: Created): Promise<Triggered> {
   const destination = { bucket, key: `${prefix}${key}.raw` };
   assertAllowed(config.sources, object);
   assertAllowed(config.destinations, destination);
-  return startOnce(deps, { source: object, destination });
+  const { sequencer, ...source } = object;
+  return startOnce(deps, { source, destination }, sequencer);
 }
 
 interface Input {
-  readonly source: Created;
+  readonly source: Omit<Created, 'sequencer'>;
   readonly destination: { readonly bucket: string; readonly key: string };
 }
 
-async function startOnce({ executions, stores }: UploadDeps, input: Input): Promise<Triggered> {
+async function startOnce({ executions, stores }: UploadDeps, input: Input, sequencer: string): Promise<Triggered> {
   const { key } = input.source;
-  const hash = createHash('sha256').update(JSON.stringify(input)).digest('hex').slice(0, 40);
+  const hash = createHash('sha256')
+    .update(JSON.stringify([input, sequencer]))
+    .digest('hex')
+    .slice(0, 40);
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
     const execution = `${hash}-${attempt}`;
     if (await executions.start(execution, input)) return { key, execution, outcome: 'started' };

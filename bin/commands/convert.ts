@@ -59,13 +59,14 @@ function targetOf(location: Location, { work }: ConvertFlags): Target {
   if (location.kind === 'file') return location;
   const { bucket, key, versionId } = location;
   if (versionId !== undefined) throw new UnqcowError('BAD_REQUEST', 'a version of an object cannot be written to');
-  const place = work === undefined ? undefined : parseLocation(work.endsWith('/') ? work : `${work}/`);
-  if (place?.kind === 'file') throw new UnqcowError('BAD_REQUEST', `${work} is not s3://bucket/prefix/`);
+  const [, workBucket, prefix = ''] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(work ?? '') ?? [];
+  if (work !== undefined && !workBucket) throw new UnqcowError('BAD_REQUEST', `${work} is not s3://bucket/prefix/`);
+  const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
   return {
     kind: 's3',
     stores: theStores(),
     target: { bucket, key },
-    work: place && { bucket: place.bucket, prefix: place.key },
+    work: workBucket ? { bucket: workBucket, prefix: folder } : undefined,
   };
 }
 

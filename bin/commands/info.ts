@@ -3,7 +3,7 @@ import { type AnyInfo, inspectAny } from '../../lib/format/inspect.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { openAny } from '../../lib/format/open-any.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { print, printWarnings } from '../report.ts';
+import { print, printable, printWarnings } from '../report.ts';
 import { openNamed } from '../source.ts';
 
 /** `unqcow info IMAGE`: what is in it. */
@@ -16,11 +16,6 @@ export async function info(name: string, { json }: { readonly json?: boolean }):
   } finally {
     await source.close();
   }
-}
-
-/** Names come from the image: what a terminal might obey is shown, not sent. */
-function printable(text: string): string {
-  return toJson(text).slice(1, -1).replaceAll('\\"', '"').replaceAll('\\\\', '\\');
 }
 
 function printInfo(described: AnyInfo): void {

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { startStack } from '../../infra/local/stack.ts';
 import type { ExecutionEvent } from '../../infra/local/step-functions/server.ts';
+import { UnqcowError } from '../../lib/errors.ts';
 import { print } from '../report.ts';
 
 export interface LocalFlags {
@@ -13,7 +14,7 @@ export interface LocalFlags {
 export async function local({ port, dir }: LocalFlags): Promise<void> {
   const data = resolve(dir);
   await mkdir(data, { recursive: true });
-  const stack = await startStack({
+  const stack = await started({
     store: { dir: data, port },
     apiPort: port + 1,
     stepFunctionsPort: port + 2,
@@ -36,6 +37,20 @@ An image uploaded to s3://${buckets.images} as *.qcow2 comes out in s3://${bucke
 Ctrl-C ends it.`);
   await new Promise<void>((stop) => process.once('SIGINT', () => stop()).once('SIGTERM', () => stop()));
   await stack.close();
+}
+
+/** @throws UnqcowError `BAD_REQUEST` if a port is taken. */
+async function started(options: Parameters<typeof startStack>[0]) {
+  try {
+    return await startStack(options);
+  } catch (error) {
+    const { code, port } = error as NodeJS.ErrnoException & { port?: number };
+    if (code !== 'EADDRINUSE') throw error;
+    throw new UnqcowError('BAD_REQUEST', `port ${port} is taken; --port asks for another`, {
+      at: '--port',
+      cause: error,
+    });
+  }
 }
 
 /** One line for each thing that happens to a conversion. */

@@ -22,7 +22,7 @@ const S3Prefixes = z
   )
   .pipe(z.array(S3Prefix));
 
-/** A function's environment. What may be read and written is configuration, and mirrored in IAM. */
+/** A function's environment. What may be read and written is configuration. */
 const Environment = z.object({
   UNQCOW_SOURCES: S3Prefixes,
   UNQCOW_DESTINATIONS: S3Prefixes,

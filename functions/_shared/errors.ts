@@ -16,6 +16,13 @@ export function asUnqcowError(error: unknown): UnqcowError {
   return new UnqcowError('INTERNAL', 'something went wrong here; the log has the details', { cause: error });
 }
 
+/** Middy ends a handler that overstays; what it throws then must be worth a retry, as Lambda's own word for it is. */
+export const ON_TIMEOUT = {
+  timeoutEarlyResponse: (): never => {
+    throw new UnqcowError('TIMED_OUT', 'the function ran out of time');
+  },
+};
+
 /** For tasks of the state machine: an error's name is its code, which Retry and Catch match on. */
 export function namedErrors(log: Deps['log']): MiddlewareObj {
   return {

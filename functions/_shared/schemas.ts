@@ -9,11 +9,15 @@ export const ObjectKey = z
   .refine((key) => Buffer.byteLength(key) <= 1024, 'longer than 1,024 bytes');
 
 export const Target = z.object({ bucket: BucketName, key: ObjectKey });
-export const Location = Target.extend({
-  versionId: z.string().max(1024).optional(),
-  etag: z.string().max(1024).optional(),
-});
-export const Pin = Location.extend({ etag: z.string().min(1).max(1024), size: z.int().nonnegative() });
+/** With or without its quotes, as people and events have it. */
+const ETag = z
+  .string()
+  .min(1)
+  .max(1024)
+  .transform((etag) => (etag.startsWith('"') ? etag : `"${etag}"`));
+
+export const Location = Target.extend({ versionId: z.string().max(1024).optional(), etag: ETag.optional() });
+export const Pin = Location.extend({ etag: ETag, size: z.int().nonnegative() });
 
 /** What a caller may decide; all that is left out has its default. */
 export const Options = z
@@ -42,7 +46,14 @@ const Snapshot = z.string().min(1).max(1024);
 /** Which disk of an image is meant. */
 export const Selection = { snapshot: Snapshot.optional(), gate: References.optional() };
 
-export const Conversion = z.strictObject({ source: Location, destination: Target, options: Options, ...Selection });
+export const Conversion = z.strictObject({
+  source: Location,
+  destination: Target,
+  options: Options,
+  ...Selection,
+  /** Step Functions asks callers to put it into the input of an execution that another one starts. */
+  AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID: z.string().optional(),
+});
 
 /** An execution's name, which names the job's records as well. */
-export const JobName = z.string().regex(/^[\w-]{1,80}$/);
+export const JobName = z.string().regex(/^[\w.+=@-]{1,80}$/);

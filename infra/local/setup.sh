@@ -10,6 +10,11 @@ if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
   npm ci --no-audit --no-fund --loglevel=error
 fi
 
+# The command line needs no more than that.
+if [ "${1:-}" = npm ]; then exit 0; fi
+
+# Where mkfs.ext4 lies is not on everybody's PATH.
+PATH=$PATH:/usr/sbin:/sbin
 if ! command -v qemu-img >/dev/null || ! command -v mkfs.ext4 >/dev/null; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo 'setup: qemu-img and mkfs.ext4 are missing. Install them (Debian: apt-get install qemu-utils e2fsprogs) and run this again.' >&2

@@ -67,10 +67,22 @@ const SILENT: Deps['log'] = { info: () => undefined, warn: () => undefined, erro
  * over the real handlers. Whatever is uploaded to `images` as `*.qcow2` comes out in `raw`.
  */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
+  const started: (() => Promise<void>)[] = [];
+  try {
+    return await startParts(options, started);
+  } catch (error) {
+    for (const stop of started.reverse()) await stop();
+    throw error;
+  }
+}
+
+/** @param started Gets what stops each part, as it is started. */
+async function startParts(options: StackOptions, started: (() => Promise<void>)[]): Promise<LocalStack> {
   const { buckets = { images: 'images', raw: 'raw', work: 'unqcow-work' }, log = SILENT } = options;
   // The S3 is there before the functions that its events go to.
   const uploads: { handle: (event: unknown) => void } = { handle: () => undefined };
   const s3 = 'dir' in options.store ? await startOwnS3(options.store, (event) => uploads.handle(event)) : undefined;
+  if (s3) started.push(() => s3.close());
   const store = 'dir' in options.store ? storeOf(s3 as LocalS3) : options.store;
   const client = new S3Client({ ...store, forcePathStyle: true, requestChecksumCalculation: 'WHEN_REQUIRED' });
   await Promise.all(Object.values(buckets).map((bucket) => ensureBucket(client, bucket)));
@@ -96,6 +108,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     ...(options.stepFunctionsPort ? { port: options.stepFunctionsPort } : {}),
     ...(options.onEvent ? { onEvent: options.onEvent } : {}),
   });
+  started.push(() => stepFunctions.close());
   const api = await startHttpApi(routes(deps), options.apiPort);
   const upload = onUpload.createHandler({ ...deps, executions: executionsAt(stepFunctions.endpoint, store) });
   const trigger = (event: unknown) => upload(event, lambdaContext(arnOf('on-upload'), Date.now() + 60_000));

@@ -30,14 +30,16 @@ export interface Extension {
 }
 
 export interface Extensions {
-  /** In the order of the file. Of a type that repeats the last one holds. */
+  /** The first of them, in the order of the file. */
   readonly list: readonly Extension[];
-  /** How many unknown ones there are; `list` has the first of them only. */
+  /** By what it holds; of one that repeats the last. */
+  readonly known: ReadonlyMap<ExtensionName, Extension>;
+  /** How many unknown ones there are. */
   readonly unknown: number;
 }
 
 /** A 2 MiB cluster holds 262,144 empty extensions: what is reported of them is bounded. */
-const MAX_LISTED_UNKNOWN = 64;
+const MAX_LISTED = 64;
 
 /**
  * Walks the header extensions. They start after the header and end at the END marker, at the backing file's name, or at
@@ -58,11 +60,12 @@ export async function readExtensions(source: ByteSource, header: Header, head: U
 /** @returns nothing if `more` bytes exist than were given, and they are needed. */
 function walk(area: Uint8Array, start: number, end: number, more: boolean): Extensions | undefined {
   const list: Extension[] = [];
+  const known = new Map<ExtensionName, Extension>();
   let unknown = 0;
   const view = viewOf(area);
   let at = start;
   while (at < end) {
-    if (at + 8 > area.length) return more ? undefined : { list, unknown };
+    if (at + 8 > area.length) return more ? undefined : { list, known, unknown };
     const type = view.getUint32(at);
     const length = view.getUint32(at + 4);
     const offset = at + 8;
@@ -79,18 +82,19 @@ function walk(area: Uint8Array, start: number, end: number, more: boolean): Exte
     if (offset + length > area.length && more) return undefined;
     const name = EXTENSION_TYPES[type as keyof typeof EXTENSION_TYPES];
     if (name === undefined) unknown += 1;
-    if (name !== undefined || unknown <= MAX_LISTED_UNKNOWN) {
-      const data = name === undefined ? new Uint8Array(0) : area.slice(offset, offset + length);
-      list.push({ type, name, offset, length, data });
-    }
+    const data = name === undefined ? new Uint8Array(0) : area.slice(offset, offset + length);
+    const extension = { type, name, offset, length, data };
+    // Of a known type that repeats only the last one means anything.
+    if (name !== undefined) known.set(name, extension);
+    if (list.length < MAX_LISTED) list.push(extension);
     at = offset + Math.ceil(length / 8) * 8;
   }
-  return { list, unknown };
+  return { list, known, unknown };
 }
 
 /** The last extension of that kind: QEMU lets a later one overrule. */
-export function lastOf({ list }: Extensions, name: ExtensionName): Extension | undefined {
-  return list.findLast((extension) => extension.name === name);
+export function lastOf({ known }: Extensions, name: ExtensionName): Extension | undefined {
+  return known.get(name);
 }
 
 const FEATURE_TABLES = ['incompatible', 'compatible', 'autoclear'] as const;

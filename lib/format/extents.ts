@@ -28,6 +28,8 @@ export interface ExtentOptions {
 /** L2 tables are fetched this many bytes at a time, and so many windows ahead of the one that is being decoded. */
 const WINDOW_BYTES = 8 * MiB;
 const WINDOWS_AHEAD = 4;
+/** No more than these, since each may be a request. */
+const WINDOW_TABLES = 256;
 /** Two tables nearer than this are fetched by one request. */
 const TABLE_LIMITS = { maxGap: 256 * KiB, maxLength: WINDOW_BYTES };
 
@@ -73,19 +75,32 @@ interface Window {
   readonly to: number;
 }
 
-/** Cuts the tables that the range needs into windows. Tables that do not exist cost nothing and do not count. */
+/**
+ * Cuts the tables that the range needs into windows, each of so many bytes to fetch: the tables, and the gaps that are
+ * fetched with them. Tables that do not exist cost nothing and do not count.
+ */
 function* windowsOf({ geometry, firstTable, l2Offsets }: Qcow2Map, range: ByteRange): Generator<Window> {
-  const perWindow = Math.max(1, Math.floor(WINDOW_BYTES / clusterSizeOf(geometry)));
+  const tableBytes = clusterSizeOf(geometry);
   const coverage = l2CoverageOf(geometry);
   const end = Math.ceil(range.end / coverage);
   let from = Math.floor(range.start / coverage);
   let tables = 0;
+  let bytes = 0;
+  let last = Number.NaN; // where the table before lies
   for (let index = from; index < end; index += 1) {
-    if (l2Offsets[index - firstTable] !== 0) tables += 1;
-    if (tables < perWindow) continue;
-    yield { from, to: index + 1 };
-    from = index + 1;
-    tables = 0;
+    const offset = l2Offsets[index - firstTable] ?? 0;
+    if (offset === 0) continue;
+    const gap = Math.max(0, Math.abs(offset - last) - tableBytes);
+    const cost = tableBytes + (gap <= TABLE_LIMITS.maxGap ? gap : 0);
+    if (tables > 0 && (bytes + cost > WINDOW_BYTES || tables === WINDOW_TABLES)) {
+      yield { from, to: index };
+      from = index;
+      tables = 0;
+      bytes = 0;
+    }
+    tables += 1;
+    bytes += cost;
+    last = offset;
   }
   if (from < end) yield { from, to: end };
 }

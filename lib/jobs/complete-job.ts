@@ -2,6 +2,7 @@ import { UnqcowError } from '../errors.ts';
 import type { Part } from '../plan/parts.ts';
 import { toBase64 } from '../sink/crc32.ts';
 import {
+  abortUpload,
   completeUpload,
   crc32OfParts,
   listParts,
@@ -62,9 +63,11 @@ export async function finishUpload(
     const parts = asStored(receipts, await listParts(writer, upload));
     await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size, overwrite: options.overwrite });
   } catch (error) {
-    // An earlier try may have done it, and its answer been lost.
-    const isGone = error instanceof UnqcowError && error.code === 'UPLOAD_GONE';
-    if (!isGone || !isThere(await headObject(writer, { bucket, key }))) throw error;
+    // An earlier try may have done it, and its answer been lost; then this upload is one too many, if it is there at all.
+    const mayBeDone =
+      error instanceof UnqcowError && (error.code === 'UPLOAD_GONE' || error.code === 'DESTINATION_EXISTS');
+    if (!mayBeDone || !isThere(await headObject(writer, { bucket, key }))) throw error;
+    await abortUpload(writer, upload);
   }
   const object = await headObject(writer, { bucket, key });
   if (object?.size !== size) {

@@ -1,5 +1,5 @@
 import { assemble } from '../chunk/assemble.ts';
-import type { Warning } from '../errors.ts';
+import { UnqcowError, type Warning } from '../errors.ts';
 import type { Cells } from '../plan/cells.ts';
 import { type Part, planParts } from '../plan/parts.ts';
 import { PLAN_LIMITS } from '../plan/s3-limits.ts';
@@ -10,6 +10,7 @@ import { abortUpload, type CopySource, createUpload, nameOf, type S3Target } fro
 import { putWhole } from '../sink/s3-whole.ts';
 import { ensureZeros } from '../sink/s3-zeros.ts';
 import type { OpenSource } from '../source/byte-source.ts';
+import { fileId } from '../source/file.ts';
 import type { Location } from '../source/location.ts';
 import { metered, newMeter } from '../source/metered.ts';
 import { countByKind, finishUpload } from './complete-job.ts';
@@ -65,6 +66,7 @@ export async function convertHere(request: HereRequest): Promise<HereResult> {
   const open = request.open && (async (location: Location) => counted(await (request.open as Opener)(location)));
   const disk = await openDisk(counted(source), request.location, { ...request, ...(open ? { open } : {}) });
   try {
+    await assertElsewhere(disk, target);
     const cells = await survey(disk, signal);
     const made =
       target.kind === 'file' ? await toFile(request, target, disk, cells) : await toS3(request, target, disk, cells);
@@ -79,6 +81,17 @@ export async function convertHere(request: HereRequest): Promise<HereResult> {
   } finally {
     await disk.close();
   }
+}
+
+/** @throws UnqcowError `BAD_REQUEST` if the target is a file that the disk is read from. */
+async function assertElsewhere(disk: OpenDisk, target: Target): Promise<void> {
+  const own = target.kind === 'file' ? await fileId(target.path) : `${nameOf(target.target)}#`;
+  if (
+    own === undefined ||
+    !disk.layers.some(({ source, data }) => source.id.startsWith(own) || data.id.startsWith(own))
+  )
+    return;
+  throw new UnqcowError('BAD_REQUEST', 'the target is one of the files that the disk is read from', { at: 'target' });
 }
 
 type Opener = NonNullable<DiskOptions['open']>;

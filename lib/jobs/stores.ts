@@ -11,14 +11,15 @@ type ClientConfig = Parameters<typeof readingClient>[0];
 
 /**
  * Makes both clients from the environment that the SDK knows (`AWS_REGION`, `AWS_ENDPOINT_URL_S3`, credentials), or from
- * what is given. An endpoint of one's own is spoken to path-style, since it seldom resolves bucket names.
+ * what is given. An endpoint of one's own is spoken to path-style, since it seldom resolves
+ * bucket names, and needs no region.
  */
 export function openStores(given: ClientConfig = {}): Stores {
   const { AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
-  const ownEndpoint = AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL;
+  const isOwn = (given.endpoint ?? AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL) !== undefined;
   const config: ClientConfig = {
-    ...(AWS_REGION ? {} : { region: 'us-east-1' }),
-    ...(ownEndpoint || given.endpoint ? { forcePathStyle: true } : {}),
+    ...(isOwn ? { forcePathStyle: true } : {}),
+    ...(isOwn && !AWS_REGION ? { region: 'us-east-1' } : {}),
     ...given,
   };
   return { reader: readingClient(config), writer: writingClient(config) };

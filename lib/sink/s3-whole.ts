@@ -66,9 +66,14 @@ export async function putWhole(
     // If that fails too, it is still the first failure that says why there is no object.
     if (uploadId) await abortUpload(client, { ...target, uploadId }).catch(() => undefined);
     if (made.failure) throw made.failure.reason;
-    if (isUploadGone(error) && (await isStored(client, target, made))) return { crc32: made.crc32, proven: true };
+    if (mayBeDone(error) && (await isStored(client, target, made))) return { crc32: made.crc32, proven: true };
     return refuse(target, error);
   }
+}
+
+/** What a second try meets where the first one did it, and its answer was lost: no upload, or an object that exists. */
+function mayBeDone(error: unknown): boolean {
+  return isUploadGone(error) || asDestinationError('', error).code === 'DESTINATION_EXISTS';
 }
 
 /** Whether a first Complete did it, whose answer was lost: a second one finds no upload. */

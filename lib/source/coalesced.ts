@@ -100,7 +100,8 @@ async function fetchGroup(source: ByteSource, group: MergedRange<Waiting>): Prom
 function deal(bytes: Uint8Array, start: number, member: Waiting): Uint8Array {
   if (member.into === bytes) return bytes;
   const own = bytes.subarray(member.start - start, member.end - start);
-  if (!member.into) return own;
+  // A copy: a view would keep the whole request in memory, gaps and neighbours, for as long as any part of it is used.
+  if (!member.into) return own.length === bytes.length ? own : own.slice();
   member.into.set(own);
   return member.into;
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { UnqcowError } from '../errors.ts';
 import { assertWithin, type ByteRange } from '../ranges.ts';
 import type { OpenSource, ReadOptions } from './byte-source.ts';
@@ -55,4 +55,10 @@ function asSourceError(path: string, cause: NodeJS.ErrnoException): UnqcowError 
     return new UnqcowError('SOURCE_NOT_FOUND', `there is no file ${path}`, { cause });
   }
   return new UnqcowError('SOURCE_DENIED', `${path} cannot be read (${cause.code})`, { cause });
+}
+
+/** How the ids of all versions of a file start; nothing if there is none. */
+export async function fileId(path: string): Promise<string | undefined> {
+  const there = await stat(path, { bigint: true }).catch(() => undefined);
+  return there && `file:${there.dev}:${there.ino}:`;
 }

@@ -12,7 +12,7 @@ export function isWorthRetrying(error: unknown): boolean {
   if (error instanceof UnqcowError) return error.retryable;
   if (error instanceof Error && error.name === 'CredentialsProviderError') return false;
   const status = statusOf(error);
-  return status === undefined || status < 400 || status === 408 || status === 429 || status >= 500;
+  return status === undefined || status < 300 || status === 408 || status === 429 || status >= 500;
 }
 
 /** What S3 or the network said, as one of our codes. */

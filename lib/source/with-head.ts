@@ -1,11 +1,11 @@
-import { assertWithin } from '../ranges.ts';
-import type { OpenSource } from './byte-source.ts';
+import { assertWithin, type ByteRange } from '../ranges.ts';
+import type { ByteSource, ReadOptions } from './byte-source.ts';
 
 /** Answers reads of the first bytes from `head`, which was fetched when the source was opened. */
-export function withHead(source: OpenSource, head: Uint8Array): OpenSource {
+export function withHead<S extends ByteSource>(source: S, head: Uint8Array): S {
   return {
     ...source,
-    async read(range, options = {}) {
+    async read(range: ByteRange, options: ReadOptions = {}) {
       if (range.end > head.length) return source.read(range, options);
       options.signal?.throwIfAborted();
       assertWithin(range, source.size);

@@ -343,10 +343,240 @@ describe('unqcow convert', () => {
     expect((await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB))).code).toBe(0);
   });
 
-  it('refuses a snapshot by code, for now', async () => {
-    const outcome = await convert(await qemu.image('snapshot'), '--snapshot', 'before');
-    expect(refusalIn(outcome).code).toBe('UNSUPPORTED_FEATURE');
+  it('refuses a snapshot that there is not', async () => {
+    const outcome = await convert(await qemu.image('snapshot'), '--snapshot', 'none of that name');
+    expect(refusalIn(outcome).code).toBe('SNAPSHOT_NOT_FOUND');
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('refuses an image that continues in another file', async () => {
+    const outcome = await unqcow(['map', '--json', await imageFile(imageBytes({ backing: 'base.raw' }))]);
+    expect(refusalIn(outcome).code).toBe('BACKING_FORMAT_REQUIRED');
+  });
+});
+
+describe('unqcow convert', () => {
+  const convert = (image: string, ...args: string[]) =>
+    unqcow(['convert', '--json', image, join(folder, 'disk.raw'), ...args]);
+
+  it('writes the bytes that qemu-img writes, and says so in one JSON object', async () => {
+    const image = await qemu.image('clusters-4k');
+    const { code, stdout, stderr } = await convert(image);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const raw = await readFile(join(folder, 'disk.raw'));
+    expect(raw.equals(await readFile(await qemu.raw(image)))).toBe(true);
+    expect(JSON.parse(stdout)).toMatchObject({
+      target: join(folder, 'disk.raw'),
+      size: raw.length,
+      crc32: crc32Of(raw).toString(16).padStart(8, '0'),
+      warnings: [],
+    });
+    expect(await readdir(folder)).toEqual(['disk.raw']);
+  });
+
+  it('says it in a line without --json, and progress and warnings on stderr', async () => {
+    const image = await imageFile(imageBytes({ header: { incompatibleFeatures: 1 } }));
+    const { code, stdout, stderr } = await unqcow(['convert', image, join(folder, 'disk.raw')]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^.*disk\.raw: 64 KiB, CRC-32 [0-9a-f]{8}, parts: 1 data; read \d+ KiB in \d+ requests, [\d.]+ s\n$/,
+    );
+    expect(stderr).toMatch(/^100%: 64 KiB of 64 KiB/m);
+    expect(stderr).toMatch(/^warning: DIRTY: /m);
+  });
+
+  it('is quiet with -q', async () => {
+    const { stderr } = await unqcow(['convert', '-q', await qemu.image('clusters-512'), join(folder, 'disk.raw')]);
+    expect(stderr).toBe('');
+  });
+
+  it('leaves holes where the disk is zeros', async () => {
+    await convert(await qemu.image('second-l2-table'));
+    const { size, blocks } = await stat(join(folder, 'disk.raw'));
+    expect(size).toBe(600 * MiB);
+    expect(blocks * 512).toBeLessThan(4 * MiB); // of which 3 MiB are data
+  });
+
+  it('leaves holes where clusters of data are zeros', async () => {
+    await convert(await qemu.image('zero-written'));
+    expect((await stat(join(folder, 'disk.raw'))).blocks * 512).toBeLessThan(64 * 1024);
+  });
+
+  it('replaces a target that exists', async () => {
+    await writeFile(join(folder, 'disk.raw'), 'longer than nothing');
+    expect((await convert(await qemu.image('size-0'))).code).toBe(0);
+    expect((await stat(join(folder, 'disk.raw'))).size).toBe(0);
+  });
+
+  it('refuses to with --no-overwrite', async () => {
+    await writeFile(join(folder, 'disk.raw'), 'precious');
+    const outcome = await convert(await qemu.image('clusters-512'), '--no-overwrite');
+    expect(refusalIn(outcome).code).toBe('DESTINATION_EXISTS');
+    expect(await readFile(join(folder, 'disk.raw'), 'utf8')).toBe('precious');
+  });
+
+  it('writes a target that does not exist with --no-overwrite', async () => {
+    expect((await convert(await qemu.image('clusters-512'), '--no-overwrite')).code).toBe(0);
+  });
+
+  it('leaves the target as it was, and nothing beside it, where a cluster is damaged midway', async () => {
+    const l2 = [0, 1].map((at) => COPIED | BigInt((5 + at) * 4096));
+    const damaged = imageBytes({
+      data: [noise(4096), noise(4096), Buffer.alloc(512, 0xff)],
+      l2: [...l2, compressedEntry(7 * 4096, 512)],
+    });
+    await writeFile(join(folder, 'disk.raw'), 'precious');
+    const outcome = await convert(await imageFile(damaged));
+    expect(refusalIn(outcome)).toMatchObject({ code: 'DECOMPRESS_FAILED', at: 'disk[8192]' });
+    expect(await readFile(join(folder, 'disk.raw'), 'utf8')).toBe('precious');
+    expect((await readdir(folder)).sort()).toEqual(['disk.qcow2', 'disk.raw']);
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('leaves nothing behind after %s', async (signal) => {
+    // 4 GiB that is not zeros, out of a few hundred KiB: every entry of every L2 table names one stream.
+    const cluster = Buffer.alloc(65_536, noise(4096));
+    const [stream, entries] = [deflated(cluster, 15), 8192];
+    const image = imageBytes({
+      clusterBits: 16,
+      size: 4n << 30n,
+      l1: Array.from({ length: 8 }, () => 4n << 16n),
+      l2: Array.from({ length: entries }, () => compressedEntry(5 << 16, stream.length, 16)),
+      data: [stream],
+    });
+    const outcome = await unqcow(
+      ['convert', '--json', await imageFile(image), join(folder, 'disk.raw')],
+      async (child) => {
+        while (child.exitCode === null && (await readdir(folder)).length < 2) await sleep(5);
+        child.kill(signal);
+      },
+    );
+    expect(refusalIn(outcome).code).toBe('ABORTED');
+    expect(await readdir(folder)).toEqual(['disk.qcow2']);
+  });
+
+  it('refuses a disk larger than --output-limit before it writes', async () => {
+    const outcome = await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB - 1));
+    expect(refusalIn(outcome).code).toBe('OUTPUT_LIMIT');
+    expect(await readdir(folder)).toEqual([]);
+    expect((await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB))).code).toBe(0);
+  });
+
+  it('refuses a snapshot that there is not', async () => {
+    const outcome = await convert(await qemu.image('snapshot'), '--snapshot', 'none of that name');
+    expect(refusalIn(outcome).code).toBe('SNAPSHOT_NOT_FOUND');
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('refuses an image that continues in another file', async () => {
+    const outcome = await unqcow(['map', '--json', await imageFile(imageBytes({ backing: 'base.raw' }))]);
+    expect(refusalIn(outcome).code).toBe('BACKING_FORMAT_REQUIRED');
+  });
+});
+
+describe('unqcow convert', () => {
+  const convert = (image: string, ...args: string[]) =>
+    unqcow(['convert', '--json', image, join(folder, 'disk.raw'), ...args]);
+
+  it('writes the bytes that qemu-img writes, and says so in one JSON object', async () => {
+    const image = await qemu.image('clusters-4k');
+    const { code, stdout, stderr } = await convert(image);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const raw = await readFile(join(folder, 'disk.raw'));
+    expect(raw.equals(await readFile(await qemu.raw(image)))).toBe(true);
+    expect(JSON.parse(stdout)).toMatchObject({
+      target: join(folder, 'disk.raw'),
+      size: raw.length,
+      crc32: crc32Of(raw).toString(16).padStart(8, '0'),
+      warnings: [],
+    });
+    expect(await readdir(folder)).toEqual(['disk.raw']);
+  });
+
+  it('says it in a line without --json, and progress and warnings on stderr', async () => {
+    const image = await imageFile(imageBytes({ header: { incompatibleFeatures: 1 } }));
+    const { code, stdout, stderr } = await unqcow(['convert', image, join(folder, 'disk.raw')]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^.*disk\.raw: 64 KiB, CRC-32 [0-9a-f]{8}, parts: 1 data; read \d+ KiB in \d+ requests, [\d.]+ s\n$/,
+    );
+    expect(stderr).toMatch(/^100%: 64 KiB of 64 KiB/m);
+    expect(stderr).toMatch(/^warning: DIRTY: /m);
+  });
+
+  it('is quiet with -q', async () => {
+    const { stderr } = await unqcow(['convert', '-q', await qemu.image('clusters-512'), join(folder, 'disk.raw')]);
+    expect(stderr).toBe('');
+  });
+
+  it('leaves holes where the disk is zeros', async () => {
+    await convert(await qemu.image('second-l2-table'));
+    const { size, blocks } = await stat(join(folder, 'disk.raw'));
+    expect(size).toBe(600 * MiB);
+    expect(blocks * 512).toBeLessThan(4 * MiB); // of which 3 MiB are data
+  });
+
+  it('leaves holes where clusters of data are zeros', async () => {
+    await convert(await qemu.image('zero-written'));
+    expect((await stat(join(folder, 'disk.raw'))).blocks * 512).toBeLessThan(64 * 1024);
+  });
+
+  it('replaces a target that exists', async () => {
+    await writeFile(join(folder, 'disk.raw'), 'longer than nothing');
+    expect((await convert(await qemu.image('size-0'))).code).toBe(0);
+    expect((await stat(join(folder, 'disk.raw'))).size).toBe(0);
+  });
+
+  it('refuses to with --no-overwrite', async () => {
+    await writeFile(join(folder, 'disk.raw'), 'precious');
+    const outcome = await convert(await qemu.image('clusters-512'), '--no-overwrite');
+    expect(refusalIn(outcome).code).toBe('DESTINATION_EXISTS');
+    expect(await readFile(join(folder, 'disk.raw'), 'utf8')).toBe('precious');
+  });
+
+  it('writes a target that does not exist with --no-overwrite', async () => {
+    expect((await convert(await qemu.image('clusters-512'), '--no-overwrite')).code).toBe(0);
+  });
+
+  it('leaves the target as it was, and nothing beside it, where a cluster is damaged midway', async () => {
+    const l2 = [0, 1].map((at) => COPIED | BigInt((5 + at) * 4096));
+    const damaged = imageBytes({
+      data: [noise(4096), noise(4096), Buffer.alloc(512, 0xff)],
+      l2: [...l2, compressedEntry(7 * 4096, 512)],
+    });
+    await writeFile(join(folder, 'disk.raw'), 'precious');
+    const outcome = await convert(await imageFile(damaged));
+    expect(refusalIn(outcome)).toMatchObject({ code: 'DECOMPRESS_FAILED', at: 'disk[8192]' });
+    expect(await readFile(join(folder, 'disk.raw'), 'utf8')).toBe('precious');
+    expect((await readdir(folder)).sort()).toEqual(['disk.qcow2', 'disk.raw']);
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('leaves nothing behind after %s', async (signal) => {
+    // 4 GiB that is not zeros, out of a few hundred KiB: every entry of every L2 table names one stream.
+    const cluster = Buffer.alloc(65_536, noise(4096));
+    const [stream, entries] = [deflated(cluster, 15), 8192];
+    const image = imageBytes({
+      clusterBits: 16,
+      size: 4n << 30n,
+      l1: Array.from({ length: 8 }, () => 4n << 16n),
+      l2: Array.from({ length: entries }, () => compressedEntry(5 << 16, stream.length, 16)),
+      data: [stream],
+    });
+    const outcome = await unqcow(
+      ['convert', '--json', await imageFile(image), join(folder, 'disk.raw')],
+      async (child) => {
+        while (child.exitCode === null && (await readdir(folder)).length < 2) await sleep(5);
+        child.kill(signal);
+      },
+    );
+    expect(refusalIn(outcome).code).toBe('ABORTED');
+    expect(await readdir(folder)).toEqual(['disk.qcow2']);
+  });
+
+  it('refuses a disk larger than --output-limit before it writes', async () => {
+    const outcome = await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB - 1));
+    expect(refusalIn(outcome).code).toBe('OUTPUT_LIMIT');
+    expect(await readdir(folder)).toEqual([]);
+    expect((await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB))).code).toBe(0);
   });
 
   it('refuses an image that continues in another file, and does not open that', async () => {
@@ -371,11 +601,11 @@ describe('unqcow convert', () => {
     expect(refusalIn(outcome).code).toBe('BAD_REQUEST');
   });
 
-  it('converts an image onto itself only once it is read', async () => {
+  it('refuses to put the disk where the image is, which would be gone', async () => {
     const image = await imageFile(imageBytes());
-    const theirs = await readFile(await qemu.raw(image));
-    expect((await unqcow(['convert', '--json', image, image])).code).toBe(0);
-    expect((await readFile(image)).equals(theirs)).toBe(true);
+    const before = await readFile(image);
+    expect(refusalIn(await unqcow(['convert', '--json', image, image])).code).toBe('BAD_REQUEST');
+    expect((await readFile(image)).equals(before)).toBe(true);
   });
 });
 

@@ -1,13 +1,25 @@
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../lib/format/image.ts';
 import { describe as describeImage } from '../../lib/format/info.ts';
 import { toJson } from '../../lib/format/json.ts';
+import { openFile } from '../../lib/source/file.ts';
 import { metered, newMeter } from '../../lib/source/metered.ts';
 import { KiB } from '../../lib/units.ts';
 import { type ConvertedRow, imageBytes, type RefusedRow, type Row, type Rows } from '../support/hostile.ts';
-import { convertTo, openBytes, refusalOf } from '../support/images.ts';
+import {
+  besides,
+  convertTo,
+  type FilesRow,
+  type FilesRows,
+  openBytes,
+  refusalOf,
+  writeFiles,
+} from '../support/images.ts';
 import { type Qemu, useQemu } from '../support/qemu.ts';
+import { BACKING_FILES } from './hostile/backing-rows.ts';
 import { COMPRESSED_ROWS } from './hostile/compressed-rows.ts';
+import { DATA_FILE_FILES } from './hostile/datafile-rows.ts';
 import {
   BACKING_ROWS,
   BITMAP_ROWS,
@@ -16,6 +28,7 @@ import {
   EXTENSION_ROWS,
   SNAPSHOT_ROWS,
 } from './hostile/extension-rows.ts';
+import { EXTL2_ROWS } from './hostile/extl2-rows.ts';
 import { CONTROL_ROWS, FEATURE_ROWS, HEADER_ROWS, SIZE_ROWS } from './hostile/header-rows.ts';
 import { L1_ROWS, L2_ROWS, OTHER_FORMAT_ROWS, REFCOUNT_ROWS } from './hostile/table-rows.ts';
 
@@ -32,9 +45,16 @@ const GROUPS: Readonly<Record<string, Rows>> = {
   'a data file': DATA_FILE_ROWS,
   'an L1 table': L1_ROWS,
   'an L2 table': L2_ROWS,
+  subclusters: EXTL2_ROWS,
   'a compressed cluster': COMPRESSED_ROWS,
   refcounts: REFCOUNT_ROWS,
   'other formats': OTHER_FORMAT_ROWS,
+};
+
+/** The same where the caller lets the image reach the files beside it. */
+const FILE_GROUPS: Readonly<Record<string, FilesRows>> = {
+  'a backing file': BACKING_FILES,
+  'a data file': DATA_FILE_FILES,
 };
 
 let qemu: Qemu;
@@ -63,7 +83,29 @@ describe.concurrent.each(Object.entries(GROUPS))('an odd or damaged image: %s', 
   });
 });
 
-function titled(rows: Rows): [string, Row][] {
+describe.concurrent.each(Object.entries(FILE_GROUPS))('an image that reaches %s', (_, rows) => {
+  it.each(titled(rows))('%s', async (_title, row) => {
+    const image = await writeFiles(qemu.folder, row.files);
+    const places = Object.entries(row.places ?? {}).map(([name, file]) => [name, join(dirname(image), file)]);
+    const gate = { places: Object.fromEntries(places), backingFormats: row.formats ?? {} };
+    const source = await openFile(image);
+    const work = convertTo(qemu.folder, source, undefined, { ...besides(image, gate), ...row.options });
+    const refusal = await refusalOf(work).finally(() => source.close());
+    expect(refusal?.code).toBe('code' in row ? row.code : undefined);
+    if ('code' in row) {
+      expect(refusal?.message).toMatch(row.says ?? /./);
+      return;
+    }
+    const ours = await work;
+    const theirs = await qemu.raw(row.like ? await writeFiles(qemu.folder, row.like) : image);
+    expect(await qemu.difference(ours.path, theirs)).toBeUndefined();
+    expect(ours.warnings.map((warning) => warning.code)).toEqual(row.warnings);
+    const total = Object.values(row.files).reduce((sum, { length }) => sum + length, 0);
+    expect(ours.read.bytes).toBeLessThan(3 * total + 64 * KiB);
+  });
+});
+
+function titled<R extends Row | FilesRow>(rows: Readonly<Record<string, R>>): [string, R][] {
   return Object.entries(rows).map(([name, row]) => [
     `${name}: ${'code' in row ? row.code : ['OK', ...row.warnings].join(', ')}`,
     row,

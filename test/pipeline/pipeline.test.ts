@@ -83,8 +83,24 @@ describe('an image that is uploaded to S3', () => {
   it('is converted once, however often its event is delivered', async () => {
     const path = image('twice.qcow2', '1M');
     await pipeline.upload(path, 'twice.qcow2');
-    const event = await notification(pipeline.stores, pipeline.stack.buckets.images, 'twice.qcow2');
-    expect(await pipeline.stack.trigger(event)).toMatchObject([{ key: 'twice.qcow2', outcome: 'done' }]);
+    const event = await notification(
+      pipeline.stores,
+      pipeline.stack.buckets.images,
+      'twice.qcow2',
+      '0055AED6DCD90281E5',
+    );
+    const [first] = await pipeline.stack.trigger(event);
+    await pipeline.stack.stepFunctions.wait(first?.execution ?? '');
+    expect(await pipeline.stack.trigger(event)).toEqual([{ ...first, outcome: 'done' }]);
+  });
+
+  it('is converted again, if it comes back after another took its place', async () => {
+    const [one, other] = [image('one.qcow2', '1M', 'write -P 1 0 64k'), image('other.qcow2', '1M', 'write -P 2 0 64k')];
+    await pipeline.upload(one, 'back.qcow2');
+    await pipeline.upload(other, 'back.qcow2');
+    expect(await pipeline.difference('back.qcow2.raw', raw(other))).toBeUndefined();
+    await pipeline.upload(one, 'back.qcow2');
+    expect(await pipeline.difference('back.qcow2.raw', raw(one))).toBeUndefined();
   });
 });
 
@@ -185,13 +201,27 @@ describe('a conversion that cannot be', () => {
 
   it.each(['10M', '300M'])('does not replace an object that it is not to, of %s: DESTINATION_EXISTS', async (size) => {
     const key = `exists-${size}.qcow2`;
-    const path = image(key, size);
-    expect(await pipeline.upload(path, key)).toMatchObject({ status: 'SUCCEEDED' });
-    const again = await pipeline.convert(conversion(key, { options: { overwrite: false } }));
+    await pipeline.upload(image(key, size), key);
+    await pipeline.put(image(`other-${size}`, size, 'write -P 1 0 64k'), `other-${size}`);
+    const other = { bucket: pipeline.stack.buckets.images, key: `other-${size}` };
+    const convert = () => pipeline.convert(conversion(key, { source: other, options: { overwrite: false } }));
     const refused = size === '10M' || STORE.conditionalComplete;
-    expect(again).toMatchObject(refused ? { status: 'FAILED', error: 'DESTINATION_EXISTS' } : { status: 'SUCCEEDED' });
+    expect(await convert()).toMatchObject(
+      refused ? { status: 'FAILED', error: 'DESTINATION_EXISTS' } : { status: 'SUCCEEDED' },
+    );
     expect(await pipeline.openUploads()).toEqual([]);
   });
+
+  it.runIf(STORE.checksums).each(['11M', '301M'])(
+    'is one that was done already, if the object that is there has the same bytes: a disk of %s',
+    async (size) => {
+      const key = `again-${size}.qcow2`;
+      const first = await pipeline.upload(image(key, size, 'write -P 1 0 64k'), key);
+      const again = await pipeline.convert(conversion(key, { options: { overwrite: false } }));
+      expect(again).toMatchObject({ status: 'SUCCEEDED', output: { crc32: resultOf(first).crc32 } });
+      expect(await pipeline.openUploads()).toEqual([]);
+    },
+  );
 });
 
 /** Fills the end of the file, where the cluster was compressed to, with what no deflate stream starts with. */

@@ -126,10 +126,15 @@ interface Input {
 }
 
 /** What S3 would have sent. */
-export async function notification(stores: Stores, bucket: string, key: string): Promise<unknown> {
+export async function notification(
+  stores: Stores,
+  bucket: string,
+  key: string,
+  sequencer = randomBytes(8).toString('hex'),
+): Promise<unknown> {
   const object = await headObject(stores.reader, { bucket, key });
   const encoded = encodeURIComponent(key).replaceAll('%20', '+').replaceAll('%2F', '/');
-  const s3 = { bucket: { name: bucket }, object: { key: encoded, eTag: object?.etag.replaceAll('"', '') } };
+  const s3 = { bucket: { name: bucket }, object: { key: encoded, eTag: object?.etag.replaceAll('"', ''), sequencer } };
   return { Records: [{ eventSource: 'aws:s3', eventName: 'ObjectCreated:Put', s3 }] };
 }
 

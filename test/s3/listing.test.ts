@@ -19,22 +19,22 @@ const namesOf = async (input: Partial<ListObjectsV2CommandInput> = {}) => {
 };
 
 describe('ListObjectsV2', () => {
-  rule('names all keys in the order of their UTF-8 bytes', async () => {
+  rule('names all keys in the order of their UTF-8 bytes', 'API_ListObjectsV2', async () => {
     expect((await namesOf()).keys).toEqual(keys);
   });
 
-  rule('gives size, ETag and time of each', async () => {
+  rule('gives size, ETag and time of each', 'API_ListObjectsV2', async () => {
     const { Contents, KeyCount, IsTruncated, Name } = await list({ Prefix: 'a' });
     expect(Contents).toMatchObject([{ Key: 'a', Size: 1, ETag: '"0cc175b9c0f1b6a831c399e269772661"' }]);
     expect({ KeyCount, IsTruncated, Name }).toEqual({ KeyCount: 1, IsTruncated: false, Name: s3.bucket });
   });
 
-  rule('with a prefix names only keys that start with it', async () => {
+  rule('with a prefix names only keys that start with it', 'API_ListObjectsV2', async () => {
     expect((await namesOf({ Prefix: 'b/' })).keys).toEqual(['b/1', 'b/2', 'b/c/3']);
     expect((await namesOf({ Prefix: 'z' })).keys).toEqual([]);
   });
 
-  rule('with a delimiter rolls up what lies deeper', async () => {
+  rule('with a delimiter rolls up what lies deeper', 'API_ListObjectsV2', async () => {
     expect(await namesOf({ Delimiter: '/' })).toEqual({
       keys: ['a', 'c', '\u{e000}', '\u{1f642}'],
       prefixes: ['b/', 'd e/'],
@@ -42,7 +42,7 @@ describe('ListObjectsV2', () => {
     expect(await namesOf({ Delimiter: '/', Prefix: 'b/' })).toEqual({ keys: ['b/1', 'b/2'], prefixes: ['b/c/'] });
   });
 
-  rule('comes in pages of max-keys', async () => {
+  rule('comes in pages of max-keys', 'API_ListObjectsV2', async () => {
     for (const Delimiter of [undefined, '/']) {
       const paged: (string | undefined)[] = [];
       let ContinuationToken: string | undefined;
@@ -63,17 +63,17 @@ describe('ListObjectsV2', () => {
     }
   });
 
-  rule('with start-after begins after that key, which need not exist', async () => {
+  rule('with start-after begins after that key, which need not exist', 'API_ListObjectsV2', async () => {
     expect((await namesOf({ StartAfter: 'b/2', Prefix: 'b' })).keys).toEqual(['b/c/3']);
     expect((await namesOf({ StartAfter: 'b/11', Prefix: 'b' })).keys).toEqual(['b/2', 'b/c/3']);
   });
 
-  rule('with max-keys 0 names nothing', async () => {
+  rule('with max-keys 0 names nothing', 'API_ListObjectsV2', async () => {
     const { Contents = [], IsTruncated } = await list({ MaxKeys: 0 });
     expect([Contents, IsTruncated]).toEqual([[], false]);
   });
 
-  rule('with encoding-type url encodes keys and prefixes', async () => {
+  rule('with encoding-type url encodes keys and prefixes', 'API_ListObjectsV2', async () => {
     const decode = (text = '') => decodeURIComponent(text.replaceAll('+', ' '));
     const { Contents = [], EncodingType } = await list({ EncodingType: 'url', Prefix: 'd e' });
     expect(EncodingType).toBe('url');
@@ -81,7 +81,7 @@ describe('ListObjectsV2', () => {
     expect(Contents.map(({ Key }) => decode(Key))).toEqual(['d e/+']);
   });
 
-  rule('of a bucket that does not exist is NoSuchBucket', async () => {
+  rule('of a bucket that does not exist is NoSuchBucket', 'error NoSuchBucket', async () => {
     expect(await refusal(list({ Bucket: 'unqcow-no-such-bucket' }))).toBe('404 NoSuchBucket');
   });
 });

@@ -16,7 +16,7 @@ const completeRaw = ({ at }: TestUpload, body: string) =>
   send(s3.target, { method: 'POST', path: `/${at.Bucket}/${at.Key}`, query: { uploadId: at.UploadId }, body });
 
 describe('a multipart upload', () => {
-  rule('joins its parts in the order of their numbers', async () => {
+  rule('joins its parts in the order of their numbers', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('joined', { ContentType: 'text/x-joined', Metadata: { by: 'parts' } });
     const last = await upload.part(10_000, small);
     const first = await upload.part(2, large);
@@ -26,16 +26,20 @@ describe('a multipart upload', () => {
     expect(got).toMatchObject({ ContentType: 'text/x-joined', Metadata: { by: 'parts' } });
   });
 
-  rule('has the MD5 of its parts’ MD5s, and their number, as its ETag', async () => {
-    const upload = await s3.upload('etag');
-    const parts = [await upload.part(1, large), await upload.part(2, small)];
-    await upload.complete(parts);
-    const { ETag } = await s3.head('etag');
-    const md5s = Buffer.concat([large, small].map((data) => createHash('md5').update(data).digest()));
-    expect(ETag).toBe(`"${createHash('md5').update(md5s).digest('hex')}-2"`);
-  });
+  rule(
+    'has the MD5 of its parts’ MD5s, and their number, as its ETag',
+    'userguide/checking-object-integrity',
+    async () => {
+      const upload = await s3.upload('etag');
+      const parts = [await upload.part(1, large), await upload.part(2, small)];
+      await upload.complete(parts);
+      const { ETag } = await s3.head('etag');
+      const md5s = Buffer.concat([large, small].map((data) => createHash('md5').update(data).digest()));
+      expect(ETag).toBe(`"${createHash('md5').update(md5s).digest('hex')}-2"`);
+    },
+  );
 
-  rule('is answered with the object’s ETag, bucket and key', async () => {
+  rule('is answered with the object’s ETag, bucket and key', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('answered');
     const { ETag, Bucket, Key } = await upload.complete([await upload.part(1, small)]);
     expect({ ETag, Bucket, Key }).toEqual({
@@ -45,26 +49,26 @@ describe('a multipart upload', () => {
     });
   });
 
-  rule('may be one part, smaller than the minimum', async () => {
+  rule('may be one part, smaller than the minimum', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('one');
     await upload.complete([await upload.part(1, small)]);
     expect((await s3.get('one')).body.equals(small)).toBe(true);
   });
 
-  rule('may be one part of no bytes', async () => {
+  rule('may be one part of no bytes', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('none');
     await upload.complete([await upload.part(1, Buffer.alloc(0))]);
     expect((await s3.head('none')).ContentLength).toBe(0);
   });
 
-  rule('is not seen before it is complete', async () => {
+  rule('is not seen before it is complete', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('unseen');
     await upload.part(1, small);
     expect(await statusOf(s3.head('unseen'))).toBe(404);
     await upload.abort();
   });
 
-  rule('leaves out parts that Complete does not list', async () => {
+  rule('leaves out parts that Complete does not list', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('left-out');
     const kept = await upload.part(1, small);
     await upload.part(2, large);
@@ -72,7 +76,7 @@ describe('a multipart upload', () => {
     expect((await s3.get('left-out')).body.equals(small)).toBe(true);
   });
 
-  rule('keeps the last of two parts with one number', async () => {
+  rule('keeps the last of two parts with one number', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('twice');
     const before = await upload.part(1, large);
     const after = await upload.part(1, small);
@@ -82,13 +86,13 @@ describe('a multipart upload', () => {
     expect((await s3.get('twice')).body.equals(small)).toBe(true);
   });
 
-  rule('has part numbers from 1 to 10,000', async () => {
+  rule('has part numbers from 1 to 10,000', 'userguide/qfacts', async () => {
     const upload = await s3.upload('numbers');
     for (const number of [0, 10_001]) expect(await refusal(upload.part(number, small))).toBe('400 InvalidArgument');
     await upload.abort();
   });
 
-  rule('can be aborted, and then neither takes parts nor lists them', async () => {
+  rule('can be aborted, and then neither takes parts nor lists them', 'API_AbortMultipartUpload', async () => {
     const upload = await s3.upload('aborted');
     await upload.part(1, small);
     await upload.abort();
@@ -97,20 +101,20 @@ describe('a multipart upload', () => {
     expect(await statusOf(s3.head('aborted'))).toBe(404);
   });
 
-  rule('that was aborted is NoSuchUpload', async () => {
+  rule('that was aborted is NoSuchUpload', 'error NoSuchUpload', async () => {
     const upload = await s3.upload('aborted-by-name');
     await upload.abort();
     expect(await refusal(upload.part(2, small))).toBe('404 NoSuchUpload');
     expect(await refusal(upload.parts())).toBe('404 NoSuchUpload');
   });
 
-  rule('that is over cannot be aborted', async () => {
+  rule('that is over cannot be aborted', 'API_AbortMultipartUpload', async () => {
     const upload = await s3.upload('over');
     await upload.abort();
     expect(await refusal(upload.abort())).toBe('404 NoSuchUpload');
   });
 
-  rule('belongs to its key', async () => {
+  rule('belongs to its key', 'userguide/mpuoverview', async () => {
     const upload = await s3.upload('mine');
     const path = `/${s3.bucket}/theirs`;
     const query = { partNumber: '1', uploadId: upload.at.UploadId };
@@ -120,7 +124,7 @@ describe('a multipart upload', () => {
 });
 
 describe('completing an upload', () => {
-  rule('refuses an ETag that is not the part’s', async () => {
+  rule('refuses an ETag that is not the part’s', 'error InvalidPart', async () => {
     const upload = await s3.upload('wrong-etag');
     await upload.part(1, small);
     expect(await refusal(upload.complete([{ PartNumber: 1, ETag: '"00000000000000000000000000000000"' }]))).toBe(
@@ -129,35 +133,35 @@ describe('completing an upload', () => {
     await upload.abort();
   });
 
-  rule('refuses a part that was not uploaded', async () => {
+  rule('refuses a part that was not uploaded', 'error InvalidPart', async () => {
     const upload = await s3.upload('missing');
     const { ETag } = await upload.part(1, small);
     expect(await refusal(upload.complete([{ PartNumber: 2, ETag }]))).toBe('400 InvalidPart');
     await upload.abort();
   });
 
-  rule('refuses parts out of order', async () => {
+  rule('refuses parts out of order', 'error InvalidPartOrder', async () => {
     const upload = await s3.upload('disordered');
     const parts = [await upload.part(1, large), await upload.part(2, large)];
     expect(await refusal(upload.complete(parts.toReversed()))).toBe('400 InvalidPartOrder');
     await upload.abort();
   });
 
-  rule('refuses a part listed twice', async () => {
+  rule('refuses a part listed twice', 'error InvalidPartOrder', async () => {
     const upload = await s3.upload('repeated');
     const part = await upload.part(1, large);
     expect(await refusal(upload.complete([part, part]))).toBe('400 InvalidPartOrder');
     await upload.abort();
   });
 
-  rule('refuses a part under 5 MiB that is not the last', async () => {
+  rule('refuses a part under 5 MiB that is not the last', 'error EntityTooSmall', async () => {
     const upload = await s3.upload('too-small');
     const parts = [await upload.part(1, large.subarray(1)), await upload.part(2, small)];
     expect(await refusal(upload.complete(parts))).toBe('400 EntityTooSmall');
     await upload.abort();
   });
 
-  rule('refuses an empty list and broken XML', async () => {
+  rule('refuses an empty list and broken XML', 'error MalformedXML', async () => {
     const upload = await s3.upload('malformed');
     await upload.part(1, small);
     for (const body of [
@@ -173,7 +177,7 @@ describe('completing an upload', () => {
     await upload.abort();
   });
 
-  rule('leaves the upload as it was when it refuses', async () => {
+  rule('leaves the upload as it was when it refuses', 'API_CompleteMultipartUpload', async () => {
     const upload = await s3.upload('retried');
     const part = await upload.part(1, small);
     expect(await refusal(upload.complete([{ PartNumber: 1, ETag: '"00000000000000000000000000000000"' }]))).toBe(
@@ -183,14 +187,22 @@ describe('completing an upload', () => {
     expect((await s3.get('retried')).body.equals(small)).toBe(true);
   });
 
-  rule('accepts ETags without their quotes', async () => {
+  rule('accepts ETags without their quotes', 'API_CompleteMultipartUpload', async () => {
     const upload = await s3.upload('unquoted');
     const { ETag = '' } = await upload.part(1, small);
     await upload.complete([{ PartNumber: 1, ETag: ETag.replaceAll('"', '') }]);
     expect((await s3.head('unquoted')).ContentLength).toBe(1000);
   });
 
-  rule('with If-None-Match * refuses an existing key', async () => {
+  rule('accepts XML with its quotes as numbers, as some SDKs write it', 'API_CompleteMultipartUpload', async () => {
+    const upload = await s3.upload('escaped');
+    const { ETag = '' } = await upload.part(1, small);
+    const part = `<Part><PartNumber>1</PartNumber><ETag>${ETag.replaceAll('"', '&#34;')}</ETag></Part>`;
+    const { status } = await completeRaw(upload, `<CompleteMultipartUpload>${part}</CompleteMultipartUpload>`);
+    expect(status).toBe(200);
+  });
+
+  rule('an upload with If-None-Match * refuses an existing key', 'API_CompleteMultipartUpload', async () => {
     await s3.put('taken', 'first');
     const upload = await s3.upload('taken');
     const parts = [await upload.part(1, small)];
@@ -199,7 +211,7 @@ describe('completing an upload', () => {
     await upload.abort();
   });
 
-  rule('with If-None-Match * lets one of several through', async () => {
+  rule('with If-None-Match * lets one of several through', 'API_CompleteMultipartUpload', async () => {
     const uploads = await Promise.all(Array.from({ length: 4 }, () => s3.upload('raced')));
     const parts = await Promise.all(uploads.map((upload, i) => upload.part(1, bytes(100, i))));
     const completed = uploads.map((upload, i) =>
@@ -210,26 +222,26 @@ describe('completing an upload', () => {
     expect((await s3.get('raced')).body.equals(bytes(100, results.indexOf('accepted')))).toBe(true);
   });
 
-  rule('with If-None-Match * makes a new key', async () => {
+  rule('with If-None-Match * makes a new key', 'API_CompleteMultipartUpload', async () => {
     const upload = await s3.upload('free');
     await upload.complete([await upload.part(1, small)], { IfNoneMatch: '*' });
     expect((await s3.head('free')).ContentLength).toBe(1000);
   });
 
-  rule('with another object size than the parts’ is InvalidRequest', async () => {
+  rule('with another object size than the parts’ is InvalidRequest', 'API_CompleteMultipartUpload', async () => {
     const upload = await s3.upload('sized');
     const parts = [await upload.part(1, small)];
     expect(await refusal(upload.complete(parts, { MpuObjectSize: 1001 }))).toBe('400 InvalidRequest');
     await upload.abort();
   });
 
-  rule('with the parts’ size as the object’s size is done', async () => {
+  rule('with the parts’ size as the object’s size is done', 'API_CompleteMultipartUpload', async () => {
     const upload = await s3.upload('sized-right');
     await upload.complete([await upload.part(1, small)], { MpuObjectSize: 1000 });
     expect((await s3.head('sized-right')).ContentLength).toBe(1000);
   });
 
-  rule('that was aborted or never begun is NoSuchUpload', async () => {
+  rule('that was aborted or never begun is NoSuchUpload', 'error NoSuchUpload', async () => {
     const upload = await s3.upload('known');
     await upload.abort();
     expect(await refusal(upload.complete([{ PartNumber: 1, ETag: '"0"' }]))).toBe('404 NoSuchUpload');
@@ -243,7 +255,7 @@ describe('completing an upload', () => {
 });
 
 describe('listing', () => {
-  rule('parts gives number, size and ETag, in order', async () => {
+  rule('parts gives number, size and ETag, in order', 'API_ListParts', async () => {
     const upload = await s3.upload('listed');
     const parts = [await upload.part(7, small), await upload.part(3, large), await upload.part(900, small)];
     const { Parts, IsTruncated, UploadId, Key } = await upload.parts();
@@ -256,7 +268,7 @@ describe('listing', () => {
     await upload.abort();
   });
 
-  rule('parts comes in pages of max-parts', async () => {
+  rule('parts comes in pages of max-parts', 'API_ListParts', async () => {
     const upload = await s3.upload('paged');
     for (const number of [1, 2, 5, 8, 9]) await upload.part(number, small);
     const pages: (number | undefined)[][] = [];
@@ -270,7 +282,7 @@ describe('listing', () => {
     await upload.abort();
   });
 
-  rule('uploads names those under way, by prefix and in pages', async () => {
+  rule('uploads names those under way, by prefix and in pages', 'API_ListMultipartUploads', async () => {
     const uploads = [
       await s3.upload('up/b'),
       await s3.upload('up/a'),

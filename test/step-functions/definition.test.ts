@@ -78,9 +78,11 @@ describe('the state machine’s definition', () => {
     expect(retried(state).toSorted()).toEqual(
       [
         'Lambda.AWSLambdaException',
+        'Lambda.ClientExecutionTimeoutException',
         'Lambda.SdkClientException',
         'Lambda.ServiceException',
         'Lambda.TooManyRequestsException',
+        'Lambda.Unknown',
         'Runtime.ExitError',
         'Sandbox.Timedout',
         'States.Timeout',

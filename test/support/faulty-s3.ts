@@ -39,7 +39,7 @@ export interface StoreAnswer {
   readonly body: Buffer;
 }
 
-export const passes: Fault = { kind: 'pass' };
+const passes: Fault = { kind: 'pass' };
 export const resets: Fault = { kind: 'reset', heard: false };
 export const resetsAfterwards: Fault = { kind: 'reset', heard: true };
 export const isSilent: Fault = { kind: 'silence' };

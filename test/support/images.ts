@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { assemble } from '../../lib/chunk/assemble.ts';
-import { UnqcowError } from '../../lib/errors.ts';
+import { type ErrorCode, UnqcowError, type WarningCode } from '../../lib/errors.ts';
 import { clusterSizeOf } from '../../lib/format/geometry.ts';
 import { diskBatches, mapOf as mapOfSlice, sliceOf } from '../../lib/format/layer.ts';
 import { type MapEntry, mapEntries } from '../../lib/format/map.ts';
@@ -57,7 +57,7 @@ export function besides(path: string, gate: Partial<Gate> = {}): PlacedOptions {
 }
 
 /** Opens a disk, and closes it and all its files after use. */
-export async function withDisk<T>(
+async function withDisk<T>(
   source: OpenSource,
   { location = PLACE, ...options }: PlacedOptions,
   use: (disk: OpenDisk) => Promise<T>,
@@ -128,6 +128,40 @@ export async function inPieces(source: OpenSource, options: PlacedOptions): Prom
   });
 }
 
+/** How two disks differ, if they do. */
+export function differenceOf(ours: Buffer, theirs: Buffer): string | undefined {
+  if (ours.equals(theirs)) return undefined;
+  if (ours.length !== theirs.length) return `${ours.length} bytes are not ${theirs.length}`;
+  return `other bytes from ${ours.findIndex((byte, i) => byte !== theirs[i])} on`;
+}
+
+/** Files of a folder, by name. The image is `disk`. */
+export type Files = Readonly<Record<string, Uint8Array>>;
+
+interface FilesCase {
+  readonly files: Files;
+  /** What the caller says of names inside the image: which of the files they mean, and of what format. */
+  readonly places?: Readonly<Record<string, string>>;
+  readonly formats?: Readonly<Record<string, string>>;
+  readonly options?: DiskOptions;
+}
+
+/**
+ * An image that may reach the files beside it, and how that must end: refused by a code, or with the bytes that `qemu-img`
+ * makes of it, or of `like` where `qemu-img` could not know what the caller says.
+ */
+export type FilesRow =
+  | (FilesCase & { readonly code: ErrorCode; readonly says?: RegExp })
+  | (FilesCase & { readonly warnings: readonly WarningCode[]; readonly like?: Files });
+export type FilesRows = Readonly<Record<string, FilesRow>>;
+
+/** Writes them to a new folder, and returns the path of the image. */
+export async function writeFiles(parent: string, files: Files): Promise<string> {
+  const folder = await mkdtemp(join(parent, 'files-'));
+  await Promise.all(Object.entries(files).map(([name, bytes]) => writeFile(join(folder, name), bytes)));
+  return join(folder, 'disk');
+}
+
 /** What a refusal says, and that it is one: anything else that is thrown is a defect. */
 export async function refusalOf(work: Promise<unknown>): Promise<UnqcowError | undefined> {
   try {
@@ -138,9 +172,3 @@ export async function refusalOf(work: Promise<unknown>): Promise<UnqcowError | u
     throw error;
   }
 }
-
-export const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

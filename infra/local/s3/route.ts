@@ -7,6 +7,8 @@ const KNOWN_HEADERS = new Set([
   'x-amz-acl',
   'x-amz-checksum-algorithm',
   'x-amz-checksum-crc32',
+  'x-amz-checksum-crc32c',
+  'x-amz-checksum-crc64nvme',
   'x-amz-checksum-mode',
   'x-amz-checksum-sha1',
   'x-amz-checksum-sha256',

@@ -1,10 +1,12 @@
 /**
  * A strict S3 for one machine: what AWS documents and this server cannot do, it refuses by name.
  *
- *     server.ts      listens, and sees every request through: parse, check the signature, route, answer
+ *     server.ts      listens
+ *     exchange.ts    sees a request through: parse, check the signature, route, answer
  *     route.ts       which operation a request asks for; what it may not ask for
  *     operations/    one operation, or a few that belong together, a file; `index.ts` is the table of them all
  *     protocol/      S3 over HTTP: requests, signatures, bodies and their checksums, conditions, ranges, XML
+ *     checksums/     CRCs and SHAs, and how CRCs of pieces combine
  *     store/         what lies on disk, and nothing of HTTP
  *
  * On disk there are blobs, which never change, and manifests, which say what objects and parts are made of: extents of
@@ -14,27 +16,26 @@
  *
  *     blobs/ID                       bytes; beside them ID.crc, the CRC32 of each 64 KiB
  *     buckets/NAME/bucket.json
- *     buckets/NAME/objects/HASH.json an object: key, size, ETag, headers, checksum, extents
+ *     buckets/NAME/objects/HASH.json an object: key, size, ETag, headers, checksum, extents; HASH.VERSION.json a version
  *     uploads/ID/upload.json         a multipart upload, and NUMBER.json for each of its parts
  *     unfinished/                    manifests being written; emptied at each start
  *
- * Not here: versions, presigned URLs, signed chunks, CRC32C and CRC64NVME, policies, several users.
+ * Not here: policies, several users, tags, encryption, object lock, storage classes, and the CRC64NVME that S3 computes
+ * for objects that come without any checksum.
  */
-import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createdEvent, type S3NotificationEvent } from './events.ts';
+import { type EventDelivery, EventSender } from './event-delivery.ts';
+import type { S3EventBridgeEvent, S3NotificationEvent } from './events.ts';
+import { see } from './exchange.ts';
+import type { LateErrors } from './late-error.ts';
 import { Metrics, type S3Metrics } from './metrics.ts';
-import { ROUTES } from './operations/index.ts';
-import type { Answer, Context } from './operations/operation.ts';
-import { parseRequest, type S3Request } from './protocol/request.ts';
-import { type Credentials, checkSignature } from './protocol/signature.ts';
-import { errorAnswer, respond } from './respond.ts';
-import { checkHeaders, operationOf } from './route.ts';
-import { S3Error } from './s3-error.ts';
+import type { Context } from './operations/operation.ts';
+import type { Credentials } from './protocol/signature.ts';
 import { openStore } from './store/store.ts';
 
-export type { S3NotificationEvent } from './events.ts';
+export type { EventDelivery } from './event-delivery.ts';
+export type { S3EventBridgeEvent, S3NotificationEvent } from './events.ts';
 
 export interface LocalS3Options {
   /** Where the data lies. Made if missing. One server at a time may use it. */
@@ -46,8 +47,14 @@ export interface LocalS3Options {
   /** The one region that requests may be signed for: us-east-1 by default. */
   readonly region?: string;
   readonly credentials: Credentials;
-  /** Called once for each object created, soon after it is on disk. Must not throw. */
+  /** Called for each object created, soon after it is on disk, as S3 notifies Lambda, SQS and SNS. Must not throw. */
   readonly onCreated?: (event: S3NotificationEvent) => void;
+  /** The same as EventBridge gets it: another shape, and the key as it is. */
+  readonly onEventBridge?: (event: S3EventBridgeEvent) => void;
+  /** Whether events come twice, or out of order, as AWS reserves the right to. */
+  readonly eventDelivery?: EventDelivery;
+  /** Asked before requests that S3 may answer with 200 and an error in the body: see {@link LateError}. */
+  readonly lateError?: LateErrors;
 }
 
 export interface LocalS3 {
@@ -61,16 +68,15 @@ export interface LocalS3 {
 
 /** Opens the data folder and listens. @throws if the port is taken or the folder cannot be used */
 export async function startLocalS3(options: LocalS3Options): Promise<LocalS3> {
-  const { dir, port = 0, host = '127.0.0.1', region = 'us-east-1', credentials, onCreated } = options;
+  const { dir, port = 0, host = '127.0.0.1', region = 'us-east-1', credentials, lateError } = options;
   const store = await openStore(dir);
   const metrics = new Metrics();
-  const created: Context['created'] = (cause, bucket, object) => {
-    if (onCreated !== undefined) setImmediate(onCreated, createdEvent(region, cause, bucket, object));
-  };
-  const context: Context = { store, region, created };
+  const targets = { notified: options.onCreated, bridged: options.onEventBridge };
+  const events = new EventSender(region, targets, options.eventDelivery ?? {});
+  const context: Context = { store, region, created: (created) => events.send(created) };
   const underWay = new Set<Promise<void>>();
   const serve = (message: IncomingMessage, response: ServerResponse, isWaiting: boolean) => {
-    const served = see({ message, response, isWaiting, context, credentials, metrics });
+    const served = see({ message, response, isWaiting, context, credentials, metrics, lateError });
     underWay.add(served);
     void served.finally(() => underWay.delete(served));
   };
@@ -88,6 +94,7 @@ export async function startLocalS3(options: LocalS3Options): Promise<LocalS3> {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await Promise.all([closed, ...underWay]);
+      events.flush();
     },
   };
 }
@@ -97,61 +104,4 @@ function listen(server: Server, port: number, host: string): Promise<AddressInfo
     server.once('error', reject);
     server.listen(port, host, () => resolve(server.address() as AddressInfo));
   });
-}
-
-interface Exchange {
-  readonly message: IncomingMessage;
-  readonly response: ServerResponse;
-  /** The client sends its body only once it is told to: `Expect: 100-continue`. */
-  readonly isWaiting: boolean;
-  readonly context: Context;
-  readonly credentials: Credentials;
-  readonly metrics: Metrics;
-}
-
-/** One request from its first byte to the last of its answer. Never rejects: a client that went away gets nothing. */
-async function see({ message, response, isWaiting, context, credentials, metrics }: Exchange): Promise<void> {
-  const id = randomBytes(8).toString('hex').toUpperCase();
-  response.setHeader('x-amz-request-id', id);
-  response.setHeader('Server', 'unqcow-local-s3');
-  let waiting = isWaiting;
-  const proceed = () => {
-    if (waiting) response.writeContinue();
-    waiting = false;
-  };
-  const transfer = { proceed, received: (bytes: number) => metrics.received(bytes) };
-  let answer: Answer;
-  let request: Pick<S3Request, 'id' | 'method' | 'path'> = {
-    id,
-    method: message.method ?? '',
-    path: message.url ?? '',
-  };
-  try {
-    const parsed = parseRequest(message, id, transfer);
-    request = parsed;
-    answer = await answerTo(parsed, context, credentials, metrics);
-  } catch (error) {
-    // A defect, unless the client went away: nobody else would hear of it.
-    if (!(error instanceof S3Error) && error instanceof Error && !message.destroyed) process.emitWarning(error);
-    answer = errorAnswer(error, request);
-  }
-  // Whoever waits for leave to send a body and gets an answer instead may send it or not: the connection is of no more use.
-  if (waiting) response.setHeader('Connection', 'close');
-  const sent = (bytes: number) => metrics.sent(bytes);
-  await respond(request, response, answer, sent).catch(() => response.destroy());
-}
-
-async function answerTo(
-  request: S3Request,
-  context: Context,
-  credentials: Credentials,
-  metrics: Metrics,
-): Promise<Answer> {
-  const name = operationOf(request);
-  metrics.requested(name ?? 'NotImplemented');
-  checkSignature(request, credentials, context.region);
-  const route = name === undefined ? undefined : ROUTES[name];
-  if (route === undefined) throw new S3Error('NotImplemented');
-  checkHeaders(request);
-  return route.run(request, context);
 }

@@ -30,7 +30,6 @@ export const HEADER_ROWS: Rows = {
   hdr_bad_magic: refused('NOT_QCOW', { header: { magic: 0x514649fc } }),
   hdr_zeros: refused('NOT_QCOW', { header: { magic: 0 } }),
   hdr_version_0: refused('UNSUPPORTED_VERSION', { header: { version: 0 } }),
-  hdr_version_1: refused('UNSUPPORTED_VERSION', { header: { version: 1 } }),
   hdr_version_4: refused('UNSUPPORTED_VERSION', { header: { version: 4 } }),
   hdr_version_ffffffff: refused('UNSUPPORTED_VERSION', { header: { version: 0xffffffff } }),
   hdr_cluster_bits_0: refused('BAD_CLUSTER_BITS', { header: { clusterBits: 0 } }),

@@ -15,8 +15,6 @@ export function bytes(length: number, seed = 1): Buffer {
 
 export const md5 = (data: Buffer): string => `"${createHash('md5').update(data).digest('hex')}"`;
 
-export const sha256 = (data: Buffer | string): string => createHash('sha256').update(data).digest('base64');
-
 /** CRC32 as S3 writes it: base64 of four bytes, the highest first. */
 export function crc32Base64(data: Buffer): string {
   const value = Buffer.alloc(4);

@@ -1,7 +1,6 @@
-import { createHash, createHmac } from 'node:crypto';
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
-import { SignatureV4 } from '@smithy/signature-v4';
+import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import type { Target } from '../target.ts';
+import { signerFor } from './signing.ts';
 
 /** A request as the SDK would not send it. */
 export interface RawRequest {
@@ -11,12 +10,15 @@ export interface RawRequest {
   readonly query?: Record<string, string>;
   /** Signed with the rest. `x-amz-content-sha256` is UNSIGNED-PAYLOAD unless given. */
   readonly headers?: Record<string, string>;
-  readonly body?: string | Buffer;
+  /** Or a function of the signed headers. */
+  readonly body?: string | Buffer | ((headers: Record<string, string>) => Buffer);
   readonly signedAt?: Date;
   /** Changes what goes out after it was signed. */
   readonly tamper?: (headers: Record<string, string>) => void;
   /** Sends only so many bytes of the body, then hangs up. */
   readonly cutAfter?: number;
+  /** Does this when the server begins to read the body, and sends it only after that. */
+  readonly halfway?: () => Promise<unknown>;
 }
 
 export interface RawAnswer {
@@ -29,19 +31,9 @@ export interface RawAnswer {
 
 /** Signs and sends a request over a connection of its own. */
 export async function send(target: Target, raw: RawRequest): Promise<RawAnswer> {
-  const { hostname, port, host } = new URL(target.endpoint);
-  const body = raw.body ?? '';
-  const length = raw.headers?.['transfer-encoding'] === undefined && {
-    'content-length': String(Buffer.byteLength(body)),
-  };
-  const signer = new SignatureV4({
-    service: 's3',
-    region: target.region,
-    credentials: target.credentials,
-    sha256: Sha256,
-    uriEscapePath: false,
-    applyChecksum: false,
-  });
+  const { hostname, host } = new URL(target.endpoint);
+  const length = raw.headers?.['transfer-encoding'] === undefined &&
+    typeof raw.body !== 'function' && { 'content-length': String(Buffer.byteLength(raw.body ?? '')) };
   const unsigned = {
     protocol: 'http:',
     hostname,
@@ -50,15 +42,51 @@ export async function send(target: Target, raw: RawRequest): Promise<RawAnswer> 
     query: raw.query ?? {},
     headers: { host, ...length, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD', ...raw.headers },
   };
-  const signed = await signer.sign(unsigned, { ...(raw.signedAt && { signingDate: raw.signedAt }) });
+  const signed = await signerFor(target).sign(unsigned, { ...(raw.signedAt && { signingDate: raw.signedAt }) });
   const headers = { ...signed.headers };
+  if (raw.halfway !== undefined) headers.expect = '100-continue';
   raw.tamper?.(headers);
   const query = Object.entries(raw.query ?? {}).map(
     ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`,
   );
   const path = query.length === 0 ? raw.path : `${raw.path}?${query.join('&')}`;
+  const body = Buffer.from(typeof raw.body === 'function' ? raw.body(headers) : (raw.body ?? ''));
+  return exchange(target, { method: raw.method, path, headers }, (request) => {
+    if (raw.cutAfter !== undefined)
+      request.write(body.subarray(0, raw.cutAfter), () => setTimeout(() => request.destroy(), 50));
+    else if (raw.halfway === undefined) request.end(body);
+    else
+      void begun(request)
+        .then(raw.halfway)
+        .then(() => request.end(body));
+  });
+}
+
+/** Waits until the server says that it goes on to the body; not for ever, as a server need not say so. */
+function begun(request: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    request.once('continue', resolve);
+    setTimeout(resolve, 5000).unref();
+    request.flushHeaders();
+  });
+}
+
+interface Line {
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly headers?: Record<string, string>;
+}
+
+/** Sends a request as it is. `write` sends its body; without it there is none. */
+export function exchange(
+  target: Pick<Target, 'endpoint'>,
+  { method, path, headers = {} }: Line,
+  write: (request: ClientRequest) => void = (request) => request.end(),
+): Promise<RawAnswer> {
+  const { hostname, port } = new URL(target.endpoint);
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ hostname, port, method: raw.method, path, headers, agent: false }, (response) => {
+    const request = httpRequest({ hostname, port, method, path, headers, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
@@ -66,44 +94,11 @@ export async function send(target: Target, raw: RawRequest): Promise<RawAnswer> 
         const text = Buffer.concat(chunks).toString();
         const status = response.statusCode ?? 0;
         const code = /<Code>(\w+)<\/Code>/.exec(text)?.[1];
-        resolve({
-          status,
-          headers: response.headers,
-          text,
-          summary: code === undefined ? `${status}` : `${status} ${code}`,
-        });
+        const summary = code === undefined ? `${status}` : `${status} ${code}`;
+        resolve({ status, headers: response.headers, text, summary });
       });
     });
     request.on('error', reject);
-    if (raw.cutAfter === undefined) request.end(body);
-    else request.write(Buffer.from(body).subarray(0, raw.cutAfter), () => setTimeout(() => request.destroy(), 50));
+    write(request);
   });
-}
-
-type Data = string | ArrayBuffer | ArrayBufferView;
-
-/** SHA-256, or with a key HMAC, in the form that the signer wants. */
-class Sha256 {
-  readonly #hash: ReturnType<typeof createHash> | ReturnType<typeof createHmac>;
-
-  constructor(key?: Data) {
-    this.#hash = key === undefined ? createHash('sha256') : createHmac('sha256', bytesOf(key));
-  }
-
-  update(data: Data): void {
-    this.#hash.update(bytesOf(data));
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-
-  reset(): void {}
-}
-
-function bytesOf(data: Data): Uint8Array {
-  if (typeof data === 'string') return Buffer.from(data);
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
 }

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach } from 'vitest';
-import { type LocalS3, type S3NotificationEvent, startLocalS3 } from '../../../infra/local/s3/server.ts';
+import {
+  type LocalS3,
+  type LocalS3Options,
+  type S3EventBridgeEvent,
+  type S3NotificationEvent,
+  startLocalS3,
+} from '../../../infra/local/s3/server.ts';
 import { TestS3 } from './use-s3.ts';
 
 const credentials = { accessKeyId: 'LOCALACCESSKEY', secretAccessKey: 'local/secret+key' };
@@ -13,10 +19,13 @@ export class TestLocalS3 extends TestS3 {
   server!: LocalS3;
   dir = '';
   readonly events: S3NotificationEvent[] = [];
+  readonly bridged: S3EventBridgeEvent[] = [];
   readonly credentials = credentials;
 
-  async start(): Promise<void> {
-    this.server = await startLocalS3({ dir: this.dir, credentials, onCreated: (event) => this.events.push(event) });
+  async start(options: Partial<LocalS3Options> = {}): Promise<void> {
+    const onCreated = (event: S3NotificationEvent) => this.events.push(event);
+    const onEventBridge = (event: S3EventBridgeEvent) => this.bridged.push(event);
+    this.server = await startLocalS3({ dir: this.dir, credentials, onCreated, onEventBridge, ...options });
     this.use(this.server.endpoint);
   }
 
@@ -25,6 +34,12 @@ export class TestLocalS3 extends TestS3 {
     this.client?.destroy();
     this.target = { endpoint, region: 'us-east-1', credentials, close: async () => {} };
     this.client = this.newClient();
+  }
+
+  /** Ends the server and starts another one on the same data. */
+  async restart(options: Partial<LocalS3Options> = {}): Promise<void> {
+    await this.stop();
+    await this.start(options);
   }
 
   async stop(): Promise<void> {
@@ -55,6 +70,7 @@ export function useLocalS3(): TestLocalS3 {
   beforeEach(async () => {
     s3.dir = await mkdtemp(join(tmpdir(), 'unqcow-local-s3-'));
     s3.events.length = 0;
+    s3.bridged.length = 0;
     await s3.start();
     await s3.client.send(new CreateBucketCommand({ Bucket: s3.bucket }));
   });

@@ -1,5 +1,5 @@
 import { MiB } from '../../../../lib/units.ts';
-import { crc32Value } from '../protocol/body-checks.ts';
+import { ALGORITHM_NAMES, type Algorithm } from '../checksums/algorithms.ts';
 import { textOf, type XmlNode } from '../protocol/parse-xml.ts';
 import { S3Error } from '../s3-error.ts';
 import type { PartSummary } from '../store/records.ts';
@@ -12,7 +12,8 @@ const MAX_PARTS = 10_000;
 export interface ListedPart {
   readonly number: number;
   readonly etag: string;
-  readonly crc32: string | undefined;
+  /** In base64, by algorithm. */
+  readonly checksums: ReadonlyMap<Algorithm, string>;
 }
 
 /** @throws S3Error `MalformedXML` for no parts, too many, or one without its number and ETag; `NotImplemented` */
@@ -22,15 +23,21 @@ export function parseParts(xml: XmlNode): ListedPart[] {
   return parts.map((part: unknown) => {
     if (typeof part !== 'object' || part === null) throw new S3Error('MalformedXML');
     const node = part as XmlNode;
-    const other = Object.keys(node).find((name) => name.startsWith('Checksum') && name !== 'ChecksumCRC32');
-    if (other !== undefined) throw new S3Error('NotImplemented', `${other} of a part is not implemented.`);
+    const checksums = checksumsOf(node);
     const number = textOf(node, 'PartNumber')?.trim() ?? '';
     const etag = textOf(node, 'ETag')
       ?.trim()
       .replace(/^"(.*)"$/, '$1');
     if (!/^\d{1,5}$/.test(number) || etag === undefined) throw new S3Error('MalformedXML');
-    return { number: Number(number), etag, crc32: textOf(node, 'ChecksumCRC32')?.trim() };
+    return { number: Number(number), etag, checksums };
   });
+}
+
+function checksumsOf(node: XmlNode): Map<Algorithm, string> {
+  const given = Object.keys(node).filter((name) => name.startsWith('Checksum'));
+  const other = given.find((name) => !ALGORITHM_NAMES.some((algorithm) => name === `Checksum${algorithm}`));
+  if (other !== undefined) throw new S3Error('NotImplemented', `${other} of a part is not implemented.`);
+  return new Map(given.map((name) => [name.slice('Checksum'.length) as Algorithm, textOf(node, name)?.trim() ?? '']));
 }
 
 /**
@@ -66,15 +73,17 @@ function checkOrder(upload: Upload, listed: readonly ListedPart[]): void {
   }
 }
 
-function matchPart(upload: Upload, { number, etag, crc32 }: ListedPart): PartSummary {
+function matchPart(upload: Upload, { number, etag, checksums }: ListedPart): PartSummary {
   const part = upload.parts.get(number);
   const details = { UploadId: upload.id, PartNumber: String(number), ETag: etag };
   if (part?.etag !== etag) throw new S3Error('InvalidPart', undefined, { details });
-  if (crc32 === undefined) {
-    if (upload.checksum?.type !== 'COMPOSITE') return part;
-    const message = `The upload was created using a crc32 checksum. The complete request must include the checksum for each part. It was missing for part ${number} in the request.`;
+  const algorithm = upload.checksum?.algorithm;
+  for (const [given, value] of checksums) {
+    if (given !== algorithm || value !== part.checksum) throw new S3Error('InvalidPart', undefined, { details });
+  }
+  if (upload.checksum?.type === 'COMPOSITE' && checksums.size === 0) {
+    const message = `The upload was created using a ${algorithm?.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${number} in the request.`;
     throw new S3Error('InvalidRequest', message);
   }
-  if (crc32 !== crc32Value(part.crc32)) throw new S3Error('InvalidPart', undefined, { details });
   return part;
 }

@@ -2,11 +2,11 @@ import { checkRead } from '../protocol/conditions.ts';
 import { descriptionHeaders } from '../protocol/descriptions.ts';
 import { type ByteRange, parseRange } from '../protocol/ranges.ts';
 import { header, type S3Request } from '../protocol/request.ts';
-import { S3Error } from '../s3-error.ts';
 import { slice } from '../store/extents.ts';
-import type { ObjectRecord } from '../store/records.ts';
+import type { ObjectRecord, Versioning } from '../store/records.ts';
 import { checksumHeaders } from './checksum-headers.ts';
 import type { Operation } from './operation.ts';
+import { versionAsked, versionHeaders } from './version-headers.ts';
 
 /** Query parameters that replace headers of the answer. */
 export const RESPONSE_OVERRIDES = [
@@ -19,9 +19,10 @@ export const RESPONSE_OVERRIDES = [
 ] as const;
 
 export const getObject: Operation = async (request, { store }) => {
-  const { record, release } = await hold(request, store.buckets.get(request.bucket).objects);
+  const bucket = store.buckets.get(request.bucket);
+  const { record, release } = await bucket.objects.hold(request.key, versionAsked(request));
   try {
-    const { range, ...answer } = answerFor(request, record);
+    const { range, ...answer } = answerFor(request, record, bucket.versioning);
     const extents = range === undefined ? record.extents : slice(record.extents, range.start, range.end);
     return { ...answer, body: store.blobs.read(extents), done: release };
   } catch (error) {
@@ -31,26 +32,20 @@ export const getObject: Operation = async (request, { store }) => {
 };
 
 export const headObject: Operation = async (request, { store }) => {
-  const { record, release } = await hold(request, store.buckets.get(request.bucket).objects);
+  const bucket = store.buckets.get(request.bucket);
+  const { record, release } = await bucket.objects.hold(request.key, versionAsked(request));
   try {
-    const { status, headers } = answerFor(request, record);
+    const { status, headers } = answerFor(request, record, bucket.versioning);
     return { status, headers };
   } finally {
     await release();
   }
 };
 
-type Objects = ReturnType<Parameters<Operation>[1]['store']['buckets']['get']>['objects'];
-
-/** The object that a read asks for. @throws S3Error `NoSuchKey`; `NoSuchVersion` for any version but `null` */
-async function hold(request: S3Request, objects: Objects) {
-  if ((request.query.get('versionId') ?? 'null') !== 'null') throw new S3Error('NoSuchVersion');
-  return objects.hold(request.key);
-}
-
 function answerFor(
   request: S3Request,
   record: ObjectRecord,
+  versioning: Versioning | undefined,
 ): { status: number; headers: Record<string, string>; range: ByteRange | undefined } {
   checkRead(request, record);
   const range = parseRange(header(request, 'range'), record.size);
@@ -60,6 +55,7 @@ function answerFor(
     'Content-Length': String(range === undefined ? record.size : range.end - range.start),
     ETag: `"${record.etag}"`,
     'Last-Modified': new Date(record.lastModified).toUTCString(),
+    ...versionHeaders(record, versioning),
   };
   for (const name of RESPONSE_OVERRIDES) {
     const value = request.query.get(name);

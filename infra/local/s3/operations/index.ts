@@ -3,11 +3,12 @@ import { completeMultipartUpload } from './complete-multipart-upload.ts';
 import { copyObject } from './copy-object.ts';
 import { deleteObject, deleteObjects } from './delete-objects.ts';
 import { getObject, headObject, RESPONSE_OVERRIDES } from './get-object.ts';
-import { listObjectsV2 } from './list-objects.ts';
+import { listObjects, listObjectsV2 } from './list-objects.ts';
 import { abortMultipartUpload, createMultipartUpload, listMultipartUploads, listParts } from './multipart-uploads.ts';
 import type { Operation } from './operation.ts';
 import { putObject } from './put-object.ts';
 import { uploadPart, uploadPartCopy } from './upload-part.ts';
+import { getBucketVersioning, listObjectVersions, putBucketVersioning } from './versioning.ts';
 
 /** How to know a request for an operation, and who answers it. */
 export interface Route {
@@ -23,6 +24,8 @@ export interface Route {
 
 const READ = ['versionId', ...RESPONSE_OVERRIDES];
 const LIST = ['prefix', 'delimiter', 'max-keys', 'continuation-token', 'start-after', 'encoding-type', 'fetch-owner'];
+const LIST_V1 = ['prefix', 'delimiter', 'max-keys', 'marker', 'encoding-type'];
+const VERSIONS = ['prefix', 'delimiter', 'max-keys', 'key-marker', 'version-id-marker', 'encoding-type'];
 const UPLOADS = ['prefix', 'key-marker', 'upload-id-marker', 'max-uploads', 'encoding-type'];
 const PARTS = ['max-parts', 'part-number-marker', 'encoding-type'];
 
@@ -33,6 +36,10 @@ export const ROUTES: Readonly<Record<string, Route>> = {
   HeadBucket: { method: 'HEAD', on: 'bucket', run: headBucket },
   DeleteBucket: { method: 'DELETE', on: 'bucket', run: deleteBucket },
   GetBucketLocation: { method: 'GET', on: 'bucket', with: ['location'], run: getBucketLocation },
+  GetBucketVersioning: { method: 'GET', on: 'bucket', with: ['versioning'], run: getBucketVersioning },
+  PutBucketVersioning: { method: 'PUT', on: 'bucket', with: ['versioning'], run: putBucketVersioning },
+  ListObjects: { method: 'GET', on: 'bucket', may: LIST_V1, run: listObjects },
+  ListObjectVersions: { method: 'GET', on: 'bucket', with: ['versions'], may: VERSIONS, run: listObjectVersions },
   ListObjectsV2: { method: 'GET', on: 'bucket', with: ['list-type'], may: LIST, run: listObjectsV2 },
   ListMultipartUploads: { method: 'GET', on: 'bucket', with: ['uploads'], may: UPLOADS, run: listMultipartUploads },
   DeleteObjects: { method: 'POST', on: 'bucket', with: ['delete'], run: deleteObjects },

@@ -3,41 +3,73 @@ import { toXml } from '../protocol/to-xml.ts';
 import { formEncodePath } from '../protocol/uri-encode.ts';
 import { S3Error } from '../s3-error.ts';
 import { compareKeys } from '../store/compare-keys.ts';
+import type { KeyVersions } from '../store/key-versions.ts';
+import { OWNER } from './buckets.ts';
 import type { Operation } from './operation.ts';
 
 const PAGE = 1000;
 
 export const listObjectsV2: Operation = async (request, { store }) => {
-  const { objects } = store.buckets.get(request.bucket);
+  const { versions } = store.buckets.get(request.bucket).objects;
   const encode = encoder(request);
-  const { token, ...wanted } = parameters(request);
-  const { prefix, delimiter, maxKeys } = wanted;
-  const page = listPage(objects.keys(), wanted);
-  const contents = page.entries.flatMap(({ key, isPrefix }) => {
-    const object = isPrefix ? undefined : objects.find(key);
-    if (object === undefined) return [];
-    const LastModified = new Date(object.lastModified).toISOString();
-    return { Key: encode(key), LastModified, ETag: `"${object.etag}"`, Size: object.size, StorageClass: 'STANDARD' };
-  });
-  const prefixes = page.entries.filter(({ isPrefix }) => isPrefix).map(({ key }) => ({ Prefix: encode(key) }));
+  const { token, ...wanted } = parametersOfV2(request);
+  const page = listPage(versions.sorted(), wanted);
   const result = {
-    Name: request.bucket,
-    Prefix: encode(prefix),
-    Delimiter: delimiter === '' ? undefined : encode(delimiter),
+    ...described(request, page.entries, versions, request.query.get('fetch-owner') === 'true'),
+    Delimiter: wanted.delimiter === '' ? undefined : encode(wanted.delimiter),
     StartAfter: request.query.has('start-after') ? encode(request.query.get('start-after') ?? '') : undefined,
-    EncodingType: request.query.get('encoding-type'),
-    MaxKeys: maxKeys,
+    MaxKeys: wanted.maxKeys,
     KeyCount: page.entries.length,
     IsTruncated: page.isTruncated,
     ContinuationToken: token,
     NextContinuationToken: page.isTruncated
       ? Buffer.from(page.entries.at(-1)?.key ?? '').toString('base64url')
       : undefined,
-    Contents: contents,
-    CommonPrefixes: prefixes,
   };
   return { status: 200, body: toXml('ListBucketResult', result) };
 };
+
+/** The older form. It goes on after a key, and names that key only if there is a delimiter. */
+export const listObjects: Operation = async (request, { store }) => {
+  const { versions } = store.buckets.get(request.bucket).objects;
+  const encode = encoder(request);
+  const marker = request.query.get('marker') ?? '';
+  const wanted = { ...parameters(request), ...startingAfter(request, marker) };
+  const page = listPage(versions.sorted(), wanted);
+  const result = {
+    ...described(request, page.entries, versions, true),
+    Marker: encode(marker),
+    Delimiter: wanted.delimiter === '' ? undefined : encode(wanted.delimiter),
+    MaxKeys: wanted.maxKeys,
+    IsTruncated: page.isTruncated,
+    NextMarker: page.isTruncated && wanted.delimiter !== '' ? encode(page.entries.at(-1)?.key ?? '') : undefined,
+  };
+  return { status: 200, body: toXml('ListBucketResult', result) };
+};
+
+/** What both forms say. */
+function described(request: S3Request, entries: readonly Entry[], versions: KeyVersions, withOwner: boolean) {
+  const encode = encoder(request);
+  const contents = entries.flatMap(({ key, isPrefix }) => {
+    const object = isPrefix ? undefined : versions.current(key);
+    if (object === undefined) return [];
+    return {
+      Key: encode(key),
+      LastModified: new Date(object.lastModified).toISOString(),
+      ETag: `"${object.etag}"`,
+      Size: object.size,
+      StorageClass: 'STANDARD',
+      Owner: withOwner ? OWNER : undefined,
+    };
+  });
+  return {
+    Name: request.bucket,
+    Prefix: encode(request.query.get('prefix') ?? ''),
+    EncodingType: request.query.get('encoding-type'),
+    Contents: contents,
+    CommonPrefixes: entries.filter(({ isPrefix }) => isPrefix).map(({ key }) => ({ Prefix: encode(key) })),
+  };
+}
 
 /** How `encoding-type` wants keys written. @throws S3Error `InvalidArgument` for any but `url` */
 export function encoder(request: S3Request): (text: string) => string {
@@ -49,17 +81,24 @@ export function encoder(request: S3Request): (text: string) => string {
 
 function parameters(request: S3Request) {
   const { query } = request;
-  if (query.get('list-type') !== '2')
-    throw new S3Error('NotImplemented', 'Only version 2 of ListObjects is implemented.');
+  const maxKeys = Math.min(integer(request, 'max-keys', { max: 2 ** 31 - 1, otherwise: PAGE }), PAGE);
+  return { prefix: query.get('prefix') ?? '', delimiter: query.get('delimiter') ?? '', maxKeys };
+}
+
+function parametersOfV2(request: S3Request) {
+  const { query } = request;
+  if (query.get('list-type') !== '2') throw new S3Error('InvalidArgument', 'Invalid List Type specified in Request');
   const token = query.get('continuation-token');
   if (token === '') throw new S3Error('InvalidArgument', 'The continuation token provided is incorrect');
-  const maxKeys = Math.min(integer(request, 'max-keys', { max: 2 ** 31 - 1, otherwise: PAGE }), PAGE);
-  const [prefix, delimiter] = [query.get('prefix') ?? '', query.get('delimiter') ?? ''];
-  if (token === undefined) return { prefix, delimiter, maxKeys, after: query.get('start-after') ?? '', token };
-  const after = Buffer.from(token, 'base64url').toString();
-  // A page's last entry ends in the delimiter if, and only if, it stands for several keys.
-  const isPrefix = delimiter !== '' && after.startsWith(prefix) && after.endsWith(delimiter);
-  return { prefix, delimiter, maxKeys, after, ...(isPrefix && { rolled: after }), token };
+  if (token === undefined) return { ...parameters(request), after: query.get('start-after') ?? '', token };
+  return { ...parameters(request), ...startingAfter(request, Buffer.from(token, 'base64url').toString()), token };
+}
+
+/** A page's last entry ends in the delimiter if, and only if, it stands for several keys. */
+function startingAfter({ query }: S3Request, after: string): Pick<Wanted, 'after' | 'rolled'> {
+  const delimiter = query.get('delimiter') ?? '';
+  const isPrefix = delimiter !== '' && after.startsWith(query.get('prefix') ?? '') && after.endsWith(delimiter);
+  return { after, ...(isPrefix && { rolled: after }) };
 }
 
 interface Wanted {

@@ -1,13 +1,13 @@
-import { crc32Value } from '../protocol/body-checks.ts';
 import { describe } from '../protocol/descriptions.ts';
-import { header, integer, type S3Request } from '../protocol/request.ts';
+import { integer, type S3Request } from '../protocol/request.ts';
 import { toXml } from '../protocol/to-xml.ts';
-import { S3Error } from '../s3-error.ts';
 import { compareKeys } from '../store/compare-keys.ts';
 import type { UploadRecord } from '../store/records.ts';
 import type { Upload } from '../store/uploads.ts';
 import { OWNER } from './buckets.ts';
+import { partElement } from './checksum-headers.ts';
 import { encoder } from './list-objects.ts';
+import { uploadChecksum } from './object-checksum.ts';
 import type { Context, Operation } from './operation.ts';
 
 const PAGE = 1000;
@@ -15,30 +15,12 @@ const PAGE = 1000;
 export const createMultipartUpload: Operation = async (request, { store }) => {
   const { bucket, key } = request;
   store.buckets.get(bucket);
-  const checksum = checksumOf(request);
+  const checksum = uploadChecksum(request);
   const upload = await store.uploads.create({ bucket, key, ...describe(request), ...(checksum && { checksum }) });
   const headers = checksum && { 'x-amz-checksum-algorithm': checksum.algorithm, 'x-amz-checksum-type': checksum.type };
   const body = toXml('InitiateMultipartUploadResult', { Bucket: bucket, Key: key, UploadId: upload.id });
   return { status: 200, ...(headers && { headers }), body };
 };
-
-/** Without a type, CRC32 is COMPOSITE. @throws S3Error `NotImplemented` for every other algorithm, `InvalidRequest` */
-function checksumOf(request: S3Request): UploadRecord['checksum'] {
-  const algorithm = header(request, 'x-amz-checksum-algorithm');
-  const type = header(request, 'x-amz-checksum-type') ?? 'COMPOSITE';
-  if (algorithm === undefined) {
-    if (!request.headers['x-amz-checksum-type']) return undefined;
-    throw new S3Error(
-      'InvalidRequest',
-      'The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.',
-    );
-  }
-  if (algorithm !== 'CRC32')
-    throw new S3Error('NotImplemented', `Multipart uploads with the checksum ${algorithm} are not implemented.`);
-  if (type !== 'FULL_OBJECT' && type !== 'COMPOSITE')
-    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.');
-  return { algorithm, type };
-}
 
 /** The upload that a request names. @throws S3Error `NoSuchBucket`, `NoSuchUpload` */
 export function uploadOf(request: S3Request, { store }: Context): Upload {
@@ -57,12 +39,12 @@ export const listParts: Operation = async (request, context) => {
   const maxParts = Math.min(integer(request, 'max-parts', { max: 2 ** 31 - 1, otherwise: PAGE }), PAGE);
   const after = [...upload.parts.values()].filter(({ number }) => number > marker).sort((a, b) => a.number - b.number);
   const page = after.slice(0, maxParts);
-  const parts = page.map(({ number, size, etag, lastModified, crc32 }) => ({
+  const parts = page.map(({ number, size, etag, lastModified, ...part }) => ({
     PartNumber: number,
     LastModified: new Date(lastModified).toISOString(),
     ETag: `"${etag}"`,
     Size: size,
-    ChecksumCRC32: upload.checksum && crc32Value(crc32),
+    ...partElement(upload, part),
   }));
   const result = {
     Bucket: upload.bucket,

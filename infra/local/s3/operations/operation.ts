@@ -15,12 +15,21 @@ export interface Answer {
 /** How an object came to be, as S3's notifications call it. */
 export type Cause = 'Put' | 'Copy' | 'CompleteMultipartUpload';
 
+/** An object that came to be. */
+export interface Created {
+  readonly cause: Cause;
+  readonly bucket: string;
+  readonly object: ObjectRecord;
+  readonly requestId: string;
+  readonly isVersioned: boolean;
+}
+
 /** What operations work with. */
 export interface Context {
   readonly store: Store;
   readonly region: string;
   /** To be called when an object is on disk. */
-  readonly created: (cause: Cause, bucket: string, object: ObjectRecord) => void;
+  readonly created: (created: Created) => void;
 }
 
 /** Answers a request whose signature is right, or throws an S3Error. */

@@ -1,29 +1,46 @@
-import { randomUUID } from 'node:crypto';
 import { writeCondition } from '../protocol/conditions.ts';
 import { describe } from '../protocol/descriptions.ts';
 import { receiveBlob } from '../protocol/receive.ts';
+import type { S3Request } from '../protocol/request.ts';
 import { blobsOf } from '../store/extents.ts';
 import type { WriteCondition } from '../store/object-index.ts';
-import type { ObjectRecord } from '../store/records.ts';
+import type { ObjectContent, ObjectRecord } from '../store/records.ts';
 import { checksumHeaders } from './checksum-headers.ts';
 import type { Cause, Context, Operation } from './operation.ts';
+import { versionHeaders } from './version-headers.ts';
 
 export const putObject: Operation = async (request, context) => {
-  context.store.buckets.get(request.bucket);
-  const condition = writeCondition(request);
+  const { versioning } = context.store.buckets.get(request.bucket);
   const description = describe(request);
-  const { extents, size, md5, checksum } = await receiveBlob(request, context.store.blobs);
-  const object = {
-    ...description,
-    key: request.key,
-    size,
-    etag: md5,
-    extents,
-    ...(checksum && { checksum: { ...checksum, type: 'FULL_OBJECT' as const } }),
-  };
-  const record = await storeObject(context, { cause: 'Put', bucket: request.bucket, object, condition });
-  return { status: 200, headers: { ETag: `"${md5}"`, ...checksumHeaders(record) } };
+  return watching(request, context, async (condition) => {
+    const { extents, size, md5, checksum } = await receiveBlob(request, context.store.blobs);
+    const object = {
+      ...description,
+      key: request.key,
+      size,
+      etag: md5,
+      extents,
+      ...(checksum && { checksum: { ...checksum, type: 'FULL_OBJECT' as const } }),
+    };
+    const record = await storeObject(context, { cause: 'Put', request, object, condition });
+    const headers = { ETag: `"${md5}"`, ...checksumHeaders(record), ...versionHeaders(record, versioning) };
+    return { status: 200, headers };
+  });
 };
+
+/** Does a write with the request's conditions on it, which also look at what happens to the key until it is done. */
+export async function watching<T>(
+  request: S3Request,
+  { store }: Context,
+  write: (condition: WriteCondition) => Promise<T>,
+): Promise<T> {
+  const watch = store.buckets.get(request.bucket).objects.deletions.watch(request.key);
+  try {
+    return await write(writeCondition(request, () => watch.happened));
+  } finally {
+    watch.end();
+  }
+}
 
 /**
  * Puts a new object in place and tells of it. The references to its blobs pass to the bucket, or are given up if it fails.
@@ -33,23 +50,29 @@ export async function storeObject(
   { store, created }: Context,
   {
     cause,
-    bucket,
+    request,
     object,
     condition,
   }: {
     readonly cause: Cause;
-    readonly bucket: string;
-    readonly object: Omit<ObjectRecord, 'version' | 'lastModified'>;
+    readonly request: S3Request;
+    readonly object: ObjectContent;
     readonly condition: WriteCondition;
   },
 ): Promise<ObjectRecord> {
-  const record: ObjectRecord = { ...object, version: randomUUID(), lastModified: Date.now() };
   try {
-    await store.buckets.get(bucket).objects.put(record, condition);
+    const { objects, versioning } = store.buckets.get(request.bucket);
+    const record = await objects.put(object, versioning, condition);
+    created({
+      cause,
+      object: record,
+      bucket: request.bucket,
+      requestId: request.id,
+      isVersioned: versioning !== undefined,
+    });
+    return record;
   } catch (error) {
     await store.blobs.release(blobsOf(object.extents));
     throw error;
   }
-  created(cause, bucket, record);
-  return record;
 }

@@ -1,15 +1,17 @@
 import { MiB } from '../../../../lib/units.ts';
-import { bodyClaims, crc32Value } from '../protocol/body-checks.ts';
+import { headerOf } from '../checksums/algorithms.ts';
+import { bodyClaims } from '../protocol/body-claims.ts';
 import { parseCopyRange } from '../protocol/ranges.ts';
 import { MAX_PUT, receiveBlob } from '../protocol/receive.ts';
 import { header, integer, type S3Request } from '../protocol/request.ts';
 import { toXml } from '../protocol/to-xml.ts';
 import { S3Error } from '../s3-error.ts';
 import { blobsOf, digestOf, slice } from '../store/extents.ts';
-import { crc32OfExtents } from '../store/extents-crc32.ts';
+import { checksumOfExtents } from '../store/extents-checksum.ts';
 import type { PartRecord } from '../store/records.ts';
 import type { Upload } from '../store/uploads.ts';
-import { copySourceTooLarge, holdSource } from './copy-object.ts';
+import { partElement } from './checksum-headers.ts';
+import { copySourceTooLarge, holdSource, sourceVersion } from './copy-object.ts';
 import { uploadOf } from './multipart-uploads.ts';
 import type { Context, Operation } from './operation.ts';
 
@@ -23,19 +25,25 @@ export const uploadPart: Operation = async (request, context) => {
   const number = partNumber(request);
   const upload = uploadOf(request, context);
   checkAlgorithm(request, upload);
-  const { md5, extents, size, crc32, checksum } = await receiveBlob(request, context.store.blobs);
-  await storePart(context, upload, { number, size, etag: md5, crc32, lastModified: Date.now(), extents });
-  const answered = upload.checksum ? { algorithm: 'CRC32', value: crc32Value(crc32) } : checksum;
-  const headers = answered && { [`x-amz-checksum-${answered.algorithm.toLowerCase()}`]: answered.value };
+  const { algorithm } = upload.checksum ?? {};
+  const { md5, extents, size, asked } = await receiveBlob(request, context.store.blobs, algorithm);
+  const checksum = asked !== undefined && { checksum: asked };
+  await storePart(context, upload, { number, size, etag: md5, lastModified: Date.now(), extents, ...checksum });
+  const headers = algorithm !== undefined && asked !== undefined && { [headerOf(algorithm)]: asked };
   return { status: 200, headers: { ETag: `"${md5}"`, ...headers } };
 };
 
-/** A part's checksum must be of the upload's algorithm. */
+/**
+ * A part's checksum must be of the upload's algorithm. It may be left out, and is then computed, but not where the
+ * object's is to be COMPOSITE.
+ */
 function checkAlgorithm(request: S3Request, upload: Upload): void {
   const { checksum, trailer } = bodyClaims(request);
-  const actual = checksum?.algorithm ?? trailer?.slice('x-amz-checksum-'.length).toUpperCase();
-  if (upload.checksum === undefined || actual === undefined || actual === upload.checksum.algorithm) return;
-  const message = `Checksum Type mismatch occurred, expected checksum Type: ${upload.checksum.algorithm}, actual checksum Type: ${actual}`;
+  const actual = checksum?.algorithm ?? trailer;
+  const expected = upload.checksum?.algorithm;
+  if (actual === expected || (actual === undefined && upload.checksum?.type === 'FULL_OBJECT')) return;
+  const name = (algorithm: string | undefined) => algorithm?.toLowerCase() ?? 'null';
+  const message = `Checksum Type mismatch occurred, expected checksum Type: ${name(expected)}, actual checksum Type: ${name(actual)}`;
   throw new S3Error('InvalidRequest', message);
 }
 
@@ -50,13 +58,14 @@ export const uploadPartCopy: Operation = async (request, context) => {
   try {
     const { start, end } = copiedRange(header(request, 'x-amz-copy-source-range'), source.size);
     const extents = slice(source.extents, start, end);
-    const crc32 = await crc32OfExtents(context.store.blobs, extents);
-    const part = { number, size: end - start, etag: digestOf(extents), crc32, lastModified: Date.now(), extents };
+    const { algorithm } = upload.checksum ?? {};
+    const checksum = algorithm && { checksum: await checksumOfExtents(context.store.blobs, extents, algorithm) };
+    const part = { number, size: end - start, etag: digestOf(extents), lastModified: Date.now(), extents, ...checksum };
     context.store.blobs.retain(blobsOf(extents));
     await storePart(context, upload, part);
     const LastModified = new Date(part.lastModified).toISOString();
-    const result = { ETag: `"${part.etag}"`, LastModified, ChecksumCRC32: upload.checksum && crc32Value(crc32) };
-    return { status: 200, body: toXml('CopyPartResult', result) };
+    const result = { ETag: `"${part.etag}"`, LastModified, ...partElement(upload, part) };
+    return { status: 200, headers: sourceVersion(request, context, source), body: toXml('CopyPartResult', result) };
   } finally {
     await release();
   }

@@ -39,11 +39,13 @@ export function checkRead(request: S3Request, object: ObjectSummary, prefix: '' 
 }
 
 /**
- * The conditions on a write: `If-None-Match: *` and `If-Match: ETAG`.
- * @throws S3Error `NotImplemented` for other forms. The condition throws `PreconditionFailed`, or `NoSuchKey` where
- *   If-Match finds nothing.
+ * The conditions on a write: `If-None-Match: *` and `If-Match: ETAG`. `wasDeleted` says whether the key was deleted since
+ * the request came in: who wants a key to be free then wins no race, but is told to begin again.
+ * @throws S3Error `NotImplemented` for other forms. The condition throws `PreconditionFailed`, `ConditionalRequestConflict`,
+ *   or `NoSuchKey` where If-Match finds nothing.
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
  */
-export function writeCondition(request: S3Request): WriteCondition {
+export function writeCondition(request: S3Request, wasDeleted: () => boolean = () => false): WriteCondition {
   const noneMatch = header(request, 'if-none-match');
   const match = header(request, 'if-match');
   if (noneMatch !== undefined && noneMatch !== '*')
@@ -51,6 +53,10 @@ export function writeCondition(request: S3Request): WriteCondition {
   return (current) => {
     if (noneMatch !== undefined && current !== undefined)
       throw new S3Error('PreconditionFailed', undefined, { details: { Condition: 'If-None-Match' } });
+    if (noneMatch !== undefined && wasDeleted())
+      throw new S3Error('ConditionalRequestConflict', undefined, {
+        details: { Condition: 'If-None-Match', Key: request.key },
+      });
     if (match === undefined) return;
     if (current === undefined) throw new S3Error('NoSuchKey');
     if (!names(match, current.etag))

@@ -2,13 +2,17 @@ import { S3Error } from '../s3-error.ts';
 import { header, type S3Request } from './request.ts';
 
 /**
- * `x-amz-copy-source`: `[/]BUCKET/KEY[?versionId=null]`, percent-encoded.
- * @throws S3Error `InvalidArgument` if it is malformed, `NoSuchVersion` for any version but `null`: nothing is versioned
+ * `x-amz-copy-source`: `[/]BUCKET/KEY[?versionId=ID]`, percent-encoded.
+ * @throws S3Error `InvalidArgument` if it is malformed
  */
-export function parseCopySource(request: S3Request): { readonly bucket: string; readonly key: string } {
+export function parseCopySource(request: S3Request): {
+  readonly bucket: string;
+  readonly key: string;
+  readonly versionId: string | undefined;
+} {
   const text = header(request, 'x-amz-copy-source') ?? '';
   const details = { ArgumentName: 'x-amz-copy-source', ArgumentValue: text };
-  const [path = '', version] = text.split('?versionId=');
+  const [path = '', versionId] = text.split('?versionId=');
   let decoded: string;
   try {
     decoded = decodeURIComponent(path);
@@ -21,6 +25,6 @@ export function parseCopySource(request: S3Request): { readonly bucket: string; 
       details,
     });
   }
-  if (version !== undefined && version !== 'null') throw new S3Error('NoSuchVersion');
-  return { bucket, key };
+  if (versionId === '') throw new S3Error('InvalidArgument', 'Version id cannot be the empty string', { details });
+  return { bucket, key, versionId };
 }

@@ -14,6 +14,7 @@ export function parseXml(text: string, root: string, repeated: readonly string[]
     parseTagValue: false,
     trimValues: false,
     removeNSPrefix: true,
+    htmlEntities: true, // without it, `&#34;` stays as it is
     isArray: (name) => repeated.includes(name),
   });
   let document: XmlNode;

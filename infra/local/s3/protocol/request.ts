@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { S3Error } from '../s3-error.ts';
+import type { Signed } from './chunk-signatures.ts';
 
 const MAX_KEY_BYTES = 1024;
 
-/** A request, taken apart. Nothing in it has been checked against a signature yet. */
+/** A request, taken apart. */
 export interface S3Request {
   readonly id: string;
   readonly method: string;
@@ -17,6 +18,8 @@ export interface S3Request {
   readonly headers: IncomingHttpHeaders;
   readonly message: IncomingMessage;
   readonly transfer: Transfer;
+  /** Its signature, once that has been checked. */
+  readonly signed?: Signed;
 }
 
 /** What the reading of a body tells the server. */

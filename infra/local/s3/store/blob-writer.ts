@@ -1,7 +1,7 @@
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { KiB, MiB } from '../../../../lib/units.ts';
-import { combineCrc32, crc32OfZeros, multiply, shiftBy } from '../crc32-combine.ts';
+import { combineCrc32, crc32OfZeros, multiply, shiftBy } from '../checksums/crc32-combine.ts';
 import { append, type Extent } from './extents.ts';
 
 /** Zeros are looked for, and CRC32s are kept, for blocks of this many bytes. */

@@ -5,10 +5,13 @@ import type { Blobs } from './blobs.ts';
 import { type JsonFiles, readJson } from './json-file.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { ObjectIndex } from './object-index.ts';
+import type { Versioning } from './records.ts';
 
 interface BucketRecord {
   readonly name: string;
   readonly created: number;
+  /** Undefined as long as nobody asked for it. */
+  readonly versioning?: Versioning;
 }
 
 /** One bucket. `created` in milliseconds since 1970. */
@@ -66,10 +69,20 @@ export class Buckets {
     });
   }
 
+  /** @throws S3Error `NoSuchBucket` */
+  async setVersioning(name: string, versioning: Versioning): Promise<void> {
+    await this.#lock.run(name, async () => {
+      const { objects, ...before } = this.get(name);
+      const record = { ...before, versioning };
+      await this.#files.write(join(this.#dir, name, 'bucket.json'), record);
+      this.#buckets.set(name, { ...record, objects });
+    });
+  }
+
   /** @throws S3Error `NoSuchBucket`, `BucketNotEmpty` */
   async delete(name: string): Promise<void> {
     await this.#lock.run(name, async () => {
-      if (this.get(name).objects.size > 0) throw refusal('BucketNotEmpty', name);
+      if (this.get(name).objects.versions.size > 0) throw refusal('BucketNotEmpty', name);
       this.#buckets.delete(name);
       await rm(join(this.#dir, name, 'bucket.json'));
       await rm(join(this.#dir, name), { recursive: true });

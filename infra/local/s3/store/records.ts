@@ -1,9 +1,10 @@
+import type { Algorithm, ChecksumType } from '../checksums/algorithms.ts';
 import type { Extent } from './extents.ts';
 
 /** A checksum that S3 keeps with an object. `value` is base64, for COMPOSITE followed by `-` and the number of parts. */
 export interface Checksum {
-  readonly algorithm: 'CRC32' | 'SHA1' | 'SHA256';
-  readonly type: 'FULL_OBJECT' | 'COMPOSITE';
+  readonly algorithm: Algorithm;
+  readonly type: ChecksumType;
   readonly value: string;
 }
 
@@ -27,11 +28,23 @@ export interface ObjectSummary {
 export interface ObjectRecord extends ObjectSummary, Description {
   /** Names this writing of the object: another one of the same key has another. */
   readonly version: string;
+  /** As S3 names it: `null` for what was written without versioning. */
+  readonly versionId: string;
+  /** Of two writings in one bucket the later has the greater. */
+  readonly sequence: number;
+  /** Whether this is no object, but says that there is none any more. */
+  readonly isMarker?: boolean;
   readonly checksum?: Checksum;
   /** The multipart upload that it came from. */
   readonly uploadId?: string;
   readonly extents: readonly Extent[];
 }
+
+/** An object before it has a place among its key's versions. */
+export type ObjectContent = Omit<ObjectRecord, 'version' | 'versionId' | 'sequence' | 'lastModified'>;
+
+/** Whether a bucket keeps what is replaced and deleted. Suspended, it keeps what it has. */
+export type Versioning = 'Enabled' | 'Suspended';
 
 /** A multipart upload as it lies on disk. */
 export interface UploadRecord extends Description {
@@ -40,7 +53,7 @@ export interface UploadRecord extends Description {
   readonly key: string;
   readonly initiated: number;
   /** The checksum that its parts carry and the object will have. */
-  readonly checksum?: { readonly algorithm: 'CRC32'; readonly type: 'FULL_OBJECT' | 'COMPOSITE' };
+  readonly checksum?: Omit<Checksum, 'value'>;
 }
 
 /** What ListParts says about a part. */
@@ -48,7 +61,8 @@ export interface PartSummary {
   readonly number: number;
   readonly size: number;
   readonly etag: string;
-  readonly crc32: number;
+  /** Of the upload's algorithm, in base64. */
+  readonly checksum?: string;
   readonly lastModified: number;
 }
 

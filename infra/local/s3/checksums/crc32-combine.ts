@@ -48,3 +48,10 @@ export function combineCrc32(a: number, b: number, lengthOfB: number): number {
 export function crc32OfZeros(length: number): number {
   return (multiply(shiftBy(length), INITIAL) ^ INITIAL) >>> 0;
 }
+
+/** CRC32 as S3 writes it: base64 of its four bytes, the highest first. */
+export function crc32Value(crc32: number): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc32);
+  return bytes.toString('base64');
+}
