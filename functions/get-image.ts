@@ -41,8 +41,8 @@ function pageOf({ queryStringParameters: query }: APIGatewayProxyEventV2): Page 
 }
 
 /**
- * `GET /images/{bucket}/{key+}`: what is in the image, read without downloading it. Costs one GET of 64 KiB; a second one
- * where header extensions run past that.
+ * `GET /images/{bucket}/{key+}`: what is in the image, read without downloading it. Costs one GET of 64 KiB; one
+ * more where header extensions run past that, and for each of snapshots, bitmaps and LUKS header, where there are any.
  */
 export const createHandler = ({ stores, config, log }: Deps) =>
   middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>(ON_TIMEOUT)

@@ -1,9 +1,10 @@
-import { createInflateRaw, inflateRaw } from 'node:zlib';
+import { constants, createInflateRaw, inflateRaw } from 'node:zlib';
 import { UnqcowError } from '../errors.ts';
 
 /**
- * Inflates one cluster's raw deflate stream. What follows the cluster is ignored, as QEMU does: further output, trailing
- * bytes, and whatever is wrong with them. Runs on zlib's thread pool.
+ * Inflates one cluster's raw deflate stream. What follows the cluster is ignored, as QEMU does: further output and
+ * trailing bytes. A damaged block that starts just where the cluster is full is refused, since zlib meets it while it looks
+ * for the stream's end. Runs on zlib's thread pool.
  *
  * @param stream The bytes that the L2 entry names; they may hold more than the stream.
  * @returns Exactly `clusterSize` bytes.
@@ -15,7 +16,7 @@ export async function inflateCluster(stream: Uint8Array, clusterSize: number, at
   const limits = {
     chunkSize: Math.max(64, clusterSize),
     maxOutputLength: clusterSize,
-    finishFlush: 2 /* Z_SYNC_FLUSH */,
+    finishFlush: constants.Z_SYNC_FLUSH,
   };
   const inflated = await new Promise<Uint8Array | undefined>((resolve) => {
     inflateRaw(stream, limits, (error, bytes) => resolve(error ? undefined : bytes));
@@ -30,7 +31,7 @@ export async function inflateCluster(stream: Uint8Array, clusterSize: number, at
 /** The slow way, for streams that go on or go wrong: takes output as it comes, until there is a cluster of it. */
 function inflateStart(stream: Uint8Array, clusterSize: number, at: string): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const inflater = createInflateRaw({ chunkSize: Math.max(64, clusterSize), finishFlush: 2 });
+    const inflater = createInflateRaw({ chunkSize: Math.max(64, clusterSize), finishFlush: constants.Z_SYNC_FLUSH });
     const chunks: Uint8Array[] = [];
     let length = 0;
     const finish = () => {
