@@ -1,5 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { include: ['test/**/*.test.ts'], maxWorkers: 2, testTimeout: 60_000, hookTimeout: 120_000 },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/aws/**', 'test/browser/**', 'test/faults/**'],
+    maxWorkers: 2,
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
+  },
 });

@@ -50,9 +50,7 @@ async function demonstrate(stack: LocalStack, given: string | undefined): Promis
   const { size } = await stat(image);
   const stores = openStores(stack.store);
   step(`uploading ${image}, ${formatBytes(size)}, to s3://${stack.buckets.images}/${key}`);
-  await putWhole(stores.writer, { bucket: stack.buckets.images, key }, createReadStream(image), size, {
-    overwrite: true,
-  });
+  await putWhole(stores.writer, { bucket: stack.buckets.images, key }, createReadStream(image), size);
   await showMetadata(`${stack.apiEndpoint}/images/${stack.buckets.images}/${encodeURIComponent(key)}`);
   const outcome = await stack.stepFunctions.wait(await ended.promise);
   if (outcome.status !== 'SUCCEEDED') {

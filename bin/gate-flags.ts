@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { UnqcowError } from '../lib/errors.ts';
 import type { Gate } from '../lib/jobs/gate.ts';
 import type { Passphrases } from '../lib/jobs/unlock.ts';
+import { parseLocation } from '../lib/source/location.ts';
+import { asUsage, UsageError } from './usage.ts';
 
 /** What the command line says about files that an image names. */
 export interface GateFlags {
@@ -11,11 +13,12 @@ export interface GateFlags {
   readonly backingFormat?: string[];
 }
 
-/** @throws UnqcowError `BAD_REQUEST` for a `--map` without a name and a place. */
+/** @throws UsageError for a `--map` without a name and a place. */
 export function gateOf({ allow = [], map = [], backingFormat = [] }: GateFlags): Gate {
   const places = map.map((text) => {
     const [, name, place] = /^(.+?)=(.+)$/s.exec(text) ?? [];
-    if (name === undefined || place === undefined) throw new UnqcowError('BAD_REQUEST', `${text} is not NAME=LOCATION`);
+    if (name === undefined || place === undefined) throw new UsageError(`${text} is not NAME=LOCATION`);
+    asUsage(() => parseLocation(place));
     return [name, place] as const;
   });
   return {
@@ -26,23 +29,32 @@ export function gateOf({ allow = [], map = [], backingFormat = [] }: GateFlags):
 }
 
 /** `NAME=VALUE` speaks of one file, `VALUE` of all. */
-function namedOrAll(text: string): readonly [name: string, value: string] {
+export function namedOrAll(text: string): readonly [name: string, value: string] {
   const at = text.lastIndexOf('=');
   return at < 0 ? ['', text] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 /**
- * Reads the passphrases' files: their exact bytes, a newline at the end too.
+ * Reads the passphrases' files — their exact bytes, a newline at the end too — and overwrites what was read after use.
  *
  * @throws UnqcowError `BAD_REQUEST` if one cannot be read.
  */
-export async function passphrasesOf({ passphraseFile = [] }: GateFlags): Promise<Passphrases> {
+export async function withPassphrases<T>(flags: GateFlags, use: (passphrases: Passphrases) => Promise<T>): Promise<T> {
+  const passphrases = await readPassphrases(flags);
+  try {
+    return await use(passphrases);
+  } finally {
+    for (const bytes of Object.values(passphrases)) bytes.fill(0);
+  }
+}
+
+async function readPassphrases({ passphraseFile = [] }: GateFlags): Promise<Passphrases> {
   const read = async (text: string) => {
     const [name, path] = namedOrAll(text);
     const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
       throw new UnqcowError('BAD_REQUEST', `the passphrase file ${path} cannot be read (${cause.code})`, { cause });
     });
-    return [name, new Uint8Array(bytes)] as const;
+    return [name, bytes] as const;
   };
   return Object.fromEntries(await Promise.all(passphraseFile.map(read)));
 }

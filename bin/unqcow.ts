@@ -1,84 +1,209 @@
-import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { convert } from './commands/convert.ts';
-import { info } from './commands/info.ts';
-import { local } from './commands/local.ts';
-import { map } from './commands/map.ts';
+import tab from '@bomb.sh/tab/commander';
+import { Command, CommanderError, Option } from 'commander';
+import manifest from '../package.json' with { type: 'json' };
+import { diskOptions, examples, json, many, portNumber, stateMachineArn, wholeNumber } from './arguments.ts';
+import { completePaths } from './complete-paths.ts';
+import { KEEPING_OPTIONS } from './keeping-flags.ts';
+import { commandOf } from './lazy.ts';
 import { EXIT, reportRefusal } from './report.ts';
+import { UsageError } from './usage.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
-const json = () => new Option('--json', 'the answer as JSON on stdout, a refusal as JSON on stderr');
-const many = (value: string, before: string[] = []) => [...before, value];
-
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('Not a whole number above 0.');
-  return number;
-}
+const wantsJson = process.argv.includes('--json');
 
 const program = new Command('unqcow')
   .description('Reads QCOW and QCOW2 disk images where they lie: paths, or s3://bucket/key[?versionId=…].')
-  .version(version)
+  .version(manifest.version)
   .exitOverride()
+  // What it would say of wrong usage is said below, as one object.
+  .configureOutput(wantsJson ? { writeErr: () => undefined } : {})
   .showHelpAfterError('(unqcow --help says more)')
   .addHelpText(
     'after',
-    `
-Examples:
-  unqcow info s3://vms/debian-12.qcow2
-  unqcow convert s3://vms/debian-12.qcow2 s3://raw/debian-12.raw
-  unqcow convert disk.qcow2 disk.raw
-
+    examples(
+      [
+        'unqcow info disk.qcow2',
+        'unqcow map disk.qcow2 --picture',
+        'unqcow convert disk.qcow2 disk.raw',
+        'unqcow doctor s3://vms/disk.qcow2 s3://raw/disk.raw',
+        'unqcow convert s3://vms/disk.qcow2 s3://raw/disk.raw',
+      ],
+      `Each command's --help has more of them.
 S3 is found as the AWS SDKs find it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3 …
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`,
+Colours: on terminals, unless NO_COLOR is set.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 salvaged with losses; check has more.`,
+    ),
   );
 
-program.command('info').argument('<image>').description('say what is in an image').addOption(json()).action(info);
+const info = program
+  .command('info')
+  .argument('<image>')
+  .description('say what is in an image')
+  .option('--probe', 'also look at the disk that it means: partitions and file systems');
+diskOptions(info, { when: 'with --probe: ' })
+  .addOption(json())
+  .addHelpText(
+    'after',
+    examples([
+      'unqcow info disk.qcow2',
+      'unqcow info s3://vms/disk.qcow2 --json   # as qemu-img info --output=json, and more',
+      'unqcow info disk.qcow2 --probe           # partitions and file systems, too',
+    ]),
+  )
+  .action(commandOf(async () => (await import('./commands/info.ts')).info));
 
-program
+const map = program
   .command('map')
   .argument('<image>')
-  .description('say what each stretch of the disk is made of, and where it lies')
-  .option('--snapshot <name|id>', 'the disk as it was in that snapshot')
-  .option('--allow <prefix>', 'where files that an image names may be opened', many)
-  .option('--map <name=location>', 'where a file that an image names lies', many)
-  .option('--backing-format <[name=]format>', 'the format of a backing file that does not state it', many)
+  .description('say what each stretch of the disk is made of, and where it lies');
+diskOptions(map, { passphrases: false })
+  .option('--picture', 'as a picture in the terminal')
   .addOption(json())
-  .action(map);
+  .addHelpText(
+    'after',
+    examples([
+      'unqcow map disk.qcow2 --picture',
+      'unqcow map s3://vms/disk.qcow2 --json    # as qemu-img map --output=json',
+      'unqcow map overlay.qcow2 --allow .       # with the backing file that lies beside it',
+      'unqcow map disk.qcow2 --snapshot before-upgrade',
+    ]),
+  )
+  .action(commandOf(async () => (await import('./commands/map.ts')).map));
 
 program
+  .command('check')
+  .argument('<image>')
+  .description('say whether the tables and refcounts of an image are sound')
+  .option('--deep', 'decompress every compressed cluster, too')
+  .option(
+    '--memory <MiB>',
+    'for counting references; a file too large for it is walked several times',
+    wholeNumber,
+    256,
+  )
+  .option('-q, --quiet', 'no progress')
+  .addOption(json())
+  .addHelpText(
+    'after',
+    examples(
+      [
+        'unqcow check s3://vms/disk.qcow2',
+        'unqcow check disk.qcow2 --deep           # and decompress what is compressed',
+        'unqcow check disk.qcow2 --json           # as qemu-img check --output=json, and more',
+      ],
+      'Exit codes: 0 clean, 1 not or not wholly checked, 2 corrupt or wrong usage, 3 only leaked clusters.',
+    ),
+  )
+  .action(commandOf(async () => (await import('./commands/check.ts')).check));
+
+const conversion = program
   .command('convert')
   .argument('<image>')
   .argument('<target>')
-  .description('write the disk that an image means, raw')
-  .option('--snapshot <name|id>', 'the disk as it was in that snapshot')
-  .option('--passphrase-file <[name=]file>', 'the passphrase of an encrypted image', many)
-  .option('--allow <prefix>', 'where files that an image names may be opened', many)
-  .option('--map <name=location>', 'where a file that an image names lies', many)
-  .option('--backing-format <[name=]format>', 'the format of a backing file that does not state it', many)
-  .option('--no-overwrite', 'refuse a target that exists')
-  .option('--no-copy-parts', 'between two places in S3: read and upload what S3 could copy by itself')
-  .option('--no-zero-parts', 'to S3: upload zeros, even with --work')
-  .addOption(
-    new Option('--work <s3://bucket/prefix/>', 'to S3: where an object of zeros may be kept, to copy zeros from').env(
-      'UNQCOW_WORK',
-    ),
+  .description('write the disk that an image means, raw');
+diskOptions(conversion)
+  .option(
+    '--all-snapshots',
+    'the active disk and every snapshot; {id}, {name} or {index} in the target stand for each one’s, or for "active"',
   )
+  .option('--salvage', 'convert a damaged or cut-off image as far as it goes: what is lost is zeros, and is listed')
+  .addOption(
+    new Option('--copy-parts <on|off>', 'between two places in S3: whether S3 copies what it can by itself')
+      .choices(['on', 'off'])
+      .default('on'),
+  )
+  .addOption(
+    new Option('--zero-parts <copy|upload>', 'to S3: zeros are copied from an object of zeros, or uploaded')
+      .choices(['copy', 'upload'])
+      .default('copy'),
+  )
+  .addOption(
+    new Option(
+      '--work <s3://bucket/prefix/>',
+      'to S3: where an object of zeros is kept; without it, one lies beside the target meanwhile',
+    ).env('UNQCOW_WORK'),
+  )
+  .option('--state-machine <arn>', 'convert in the cloud: start it there and follow it to its end', stateMachineArn)
+  .option('--key-secret <[name=]arn>', 'with --state-machine: the secret with the passphrase', many)
+  .option('--detach', 'with --state-machine: start it, and do not wait')
+  .option('--checksum', 'to a file: also its CRC-32, which an object has in any case')
   .option('--workers <n>', 'parts made at the same time, 64 MiB of memory each', wholeNumber, 4)
+  .option('--estimate', 'do not convert: say what the conversion would take in the cloud, in time and money')
   .option('--output-limit <bytes>', 'refuse disks that are larger', wholeNumber)
   .option('-q, --quiet', 'no progress')
   .addOption(json())
-  .action(convert);
+  .addHelpText(
+    'after',
+    examples(
+      [
+        'unqcow convert disk.qcow2 disk.raw',
+        'unqcow convert s3://vms/disk.qcow2 s3://raw/disk.raw --estimate   # time and money in the cloud',
+        'unqcow convert s3://vms/disk.qcow2 s3://raw/disk.raw --tag team=vms',
+        'unqcow convert overlay.qcow2 overlay.raw --allow .                # its backing file lies beside it',
+        'unqcow convert disk.qcow2 before.raw --snapshot before-upgrade',
+        "unqcow convert disk.qcow2 'disk-{name}.raw' --all-snapshots",
+        'unqcow convert secret.qcow2 secret.raw --passphrase-file passphrase',
+        'unqcow convert disk.qcow2 saved.raw --salvage                     # what of a damaged image can be had',
+        'unqcow convert s3://vms/disk.qcow2 s3://raw/disk.raw --state-machine arn:aws:states:…',
+      ],
+      'Ctrl-C stops it, and leaves nothing behind.',
+    ),
+  )
+  .action(commandOf(async () => (await import('./commands/convert.ts')).convert));
+for (const option of KEEPING_OPTIONS) conversion.addOption(option);
+
+program
+  .command('doctor')
+  .argument('[image]', 'to see whether it can be read')
+  .argument('[target]', 'to see whether it can be written; nothing stays there')
+  .description('check versions, credentials, endpoint and permissions, and say what to do')
+  .addOption(json())
+  .addHelpText(
+    'after',
+    examples([
+      'unqcow doctor                                     # versions and credentials',
+      'unqcow doctor s3://vms/disk.qcow2                 # can it be read?',
+      'unqcow doctor s3://vms/disk.qcow2 s3://raw/disk.raw',
+    ]),
+  )
+  .action(commandOf(async () => (await import('./commands/doctor.ts')).doctor));
+
+const serve = program
+  .command('serve')
+  .argument('<image>')
+  .description('serve the disk that an image means over HTTP, unconverted, for curl -r, qemu-img, nbdkit …');
+diskOptions(serve)
+  .option('--host <address>', 'to listen on: whoever reaches it can read the disk', '127.0.0.1')
+  .option('--port <n>', 'to listen on; 0 takes a free one', portNumber(), 4580)
+  .addHelpText(
+    'after',
+    examples(
+      ['unqcow serve s3://vms/disk.qcow2', 'unqcow serve disk.qcow2 --snapshot before-upgrade --port 8080'],
+      `Then, with the URL that it prints:
+  curl -s -r 0-511 "$URL" | xxd
+  qemu-img convert -f raw "$URL" disk.raw
+  nbdkit -r curl url="$URL"                 # the same over NBD`,
+    ),
+  )
+  .action(commandOf(async () => (await import('./commands/serve.ts')).serve));
+
+program
+  .command('console')
+  .description('serve the web console on this machine, for an API that wants signed requests')
+  .requiredOption('--api <url>', 'the HTTP API, as the deployment prints it')
+  .option('--port <n>', 'to listen on; 0 takes a free one', portNumber(), 4590)
+  .addHelpText('after', examples(['unqcow console --api https://….execute-api.eu-central-1.amazonaws.com/']))
+  .action(commandOf(async () => (await import('./commands/console.ts')).serveConsole));
 
 program
   .command('local')
   .description('run the whole stack on this machine: S3, HTTP API, upload trigger, state machine')
-  .option('--port <n>', 'of S3; the HTTP API and Step Functions take the next two', wholeNumber, 4570)
+  .option('--port <n>', 'of S3; the HTTP API and Step Functions take the next two', portNumber(1, 65_533), 4570)
   .option('--dir <folder>', 'where its data lies', '.unqcow')
-  .action(local);
+  .addHelpText('after', examples(['unqcow local', 'unqcow local --port 8000 --dir /var/lib/unqcow']))
+  .action(commandOf(async () => (await import('./commands/local.ts')).local));
+
+// `unqcow complete bash|zsh|fish` prints the script; `--help` of it says no more than that.
+completePaths(tab(program));
 
 // `unqcow map … | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -88,11 +213,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   await program.parseAsync();
 } catch (error) {
-  const isUsage =
-    error instanceof Error && 'exitCode' in error && 'code' in error && String(error.code).startsWith('commander.');
-  if (isUsage) process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  else {
-    reportRefusal(error, process.argv.includes('--json'));
-    process.exitCode = EXIT.refused;
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (wantsJson && error.exitCode !== 0) reportRefusal(new UsageError(error.message.replace(/^error: /, '')), true);
+  } else {
+    process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.refused;
+    reportRefusal(error, wantsJson);
   }
 }

@@ -1,78 +1,70 @@
-import { createHash } from 'node:crypto';
-import middy from '@middy/core';
-import { UnqcowError } from '../lib/errors.ts';
-import { headObject } from '../lib/sink/s3-object.ts';
-import { assertAllowed } from './_shared/config.ts';
-import { type Deps, onLambda } from './_shared/deps.ts';
-import { namedErrors, ON_TIMEOUT } from './_shared/errors.ts';
-import { type Executions, openExecutions } from './_shared/executions.ts';
+import { type ErrorCode, UnqcowError } from '../lib/errors.ts';
+import { openS3 } from '../lib/source/s3.ts';
+import { isAllowed } from './_shared/allowed.ts';
+import { type ExecutionDeps, onLambdaWithExecutions } from './_shared/executions.ts';
+import { hashOf, type Started, startOnce } from './_shared/start-once.ts';
+import { taskHandler } from './_shared/task.ts';
 import { type Created, createdObjects } from './_shared/upload-events.ts';
 
-export interface UploadDeps extends Deps {
-  readonly executions: Executions;
-}
-
 /** What became of one object. */
-export interface Triggered {
-  readonly key: string;
-  readonly outcome: 'started' | 'running' | 'done' | 'ignored';
-  readonly execution?: string;
-}
+export type Triggered = Pick<Created, 'bucket' | 'key'> & (Pick<Started, 'outcome' | 'execution'> | Ignored);
 
-/** A name is taken for 90 days, so one that failed is tried again under the next. */
-const MAX_ATTEMPTS = 20;
+interface Ignored {
+  readonly outcome: 'ignored';
+  /** Its suffix, or the code of an error. */
+  readonly why: string;
+}
 
 /**
- * An object was created: starts its conversion. The execution's name is a hash of what is converted from where to where, and of
- * which upload it was, so the same event delivered twice starts one, and an image that comes back after another does again. Costs one request; where the name is taken, one or two more per attempt.
+ * Objects were created: starts their conversions. An execution's name is a hash of what is converted from where to where,
+ * and of which upload it was: the same event delivered twice starts one, and an image that comes back after another does
+ * again. What is no image is left alone with a line in the log, as is what was replaced meanwhile: that has an event of
+ * its own.
+ *
+ * Costs for each a GET of 64 KiB and a StartExecution; where the name is taken, one or two requests more per attempt.
  */
-export const createHandler = (deps: UploadDeps) =>
-  middy<unknown, Triggered[]>(ON_TIMEOUT)
-    .use(namedErrors(deps.log))
-    .handler(async (event) => {
-      const triggered = await Promise.all(createdObjects(event).map((object) => trigger(deps, object)));
-      for (const each of triggered) deps.log.info(each.outcome, { ...each });
-      return triggered;
-    });
+export const createHandler = (deps: ExecutionDeps) =>
+  taskHandler(deps, async (event): Promise<Triggered[]> => {
+    const triggered = await Promise.all(createdObjects(event).map((object) => trigger(deps, object)));
+    for (const each of triggered) deps.log.info(each.outcome, { ...each });
+    return triggered;
+  });
 
-async function trigger(deps: UploadDeps, object: Created): Promise<Triggered> {
+async function trigger(deps: ExecutionDeps, object: Created): Promise<Triggered> {
   const { config } = deps;
-  const { key } = object;
-  const isImage = config.uploadSuffixes.some((suffix) => key.toLowerCase().endsWith(suffix));
-  if (!isImage) return { key, outcome: 'ignored' };
+  const { key, sequencer, ...rest } = object;
+  const source = { ...rest, key };
+  const ignored = (why: string): Triggered => ({ bucket: object.bucket, key, outcome: 'ignored', why });
+  if (!config.uploadSuffixes.some((suffix) => key.toLowerCase().endsWith(suffix))) return ignored('its suffix');
   if (!config.uploadDestination) throw new UnqcowError('INTERNAL', 'UNQCOW_UPLOAD_DESTINATION is not set');
   const { bucket, prefix } = config.uploadDestination;
   const destination = { bucket, key: `${prefix}${key}.raw` };
-  assertAllowed(config.sources, object);
-  assertAllowed(config.destinations, destination);
-  const { sequencer, ...source } = object;
-  return startOnce(deps, { source, destination }, sequencer);
+  const allowed = isAllowed(config.sources, source) && isAllowed(config.destinations, destination);
+  if (!allowed) return ignored('NOT_ALLOWED');
+  const refusal = await refusalOf(deps, source);
+  if (refusal !== undefined) return ignored(refusal);
+  const input = { source, destination };
+  const { outcome, execution } = await startOnce(deps, hashOf([input, sequencer]), input);
+  return { bucket: object.bucket, key, outcome, execution };
 }
 
-interface Input {
-  readonly source: Omit<Created, 'sequencer'>;
-  readonly destination: { readonly bucket: string; readonly key: string };
-}
+/** What begins every image of every version. */
+const MAGIC = 'QFI\xfb';
 
-async function startOnce({ executions, stores }: UploadDeps, input: Input, sequencer: string): Promise<Triggered> {
-  const { key } = input.source;
-  const hash = createHash('sha256')
-    .update(JSON.stringify([input, sequencer]))
-    .digest('hex')
-    .slice(0, 40);
-  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-    const execution = `${hash}-${attempt}`;
-    if (await executions.start(execution, input)) return { key, execution, outcome: 'started' };
-    const status = await executions.status(execution);
-    if (status === 'RUNNING' || status === 'PENDING_REDRIVE') return { key, execution, outcome: 'running' };
-    const stands = status === 'SUCCEEDED' && (await headObject(stores.writer, input.destination)) !== undefined;
-    if (stands) return { key, execution, outcome: 'done' };
+/** Why an object is not to be converted, if it is not. Costs a GET of 64 KiB. */
+async function refusalOf(
+  { stores }: ExecutionDeps,
+  source: Omit<Created, 'sequencer'>,
+): Promise<ErrorCode | undefined> {
+  try {
+    const object = await openS3(stores.reader, source);
+    const start = await object.read({ start: 0, end: Math.min(MAGIC.length, object.size) });
+    return Buffer.from(start).toString('latin1') === MAGIC ? undefined : 'NOT_QCOW';
+  } catch (error) {
+    // Replaced or deleted since: whatever is there now has an event of its own.
+    if (error instanceof UnqcowError && error.code === 'SOURCE_CHANGED') return error.code;
+    throw error;
   }
-  throw new UnqcowError('DESTINATION_UNAVAILABLE', `the conversion of ${key} failed ${MAX_ATTEMPTS} times`);
 }
 
-export const handler = onLambda((deps) => {
-  const { stateMachineArn } = deps.config;
-  if (!stateMachineArn) throw new Error('UNQCOW_STATE_MACHINE_ARN is not set');
-  return createHandler({ ...deps, executions: openExecutions(stateMachineArn) });
-});
+export const handler = onLambdaWithExecutions(createHandler);

@@ -4,6 +4,9 @@ export const MiB = 1024 * KiB;
 export const GiB = 1024 * MiB;
 export const TiB = 1024 * GiB;
 
+/** A disk's smallest piece, in bytes: sizes are counted in it, and each is encrypted by itself. */
+export const SECTOR = 512;
+
 /** A size as a person reads it: `1.5 GiB`. Exact below 1 KiB, one decimal above. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];

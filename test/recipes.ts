@@ -77,6 +77,12 @@ export const RECIPES = {
   'zero-unmapped': ['create -f qcow2 disk 4M', 'io write -P 0x53 0 1M', 'io write -zu 64k 256k'],
   'zero-written': ['create -f qcow2 disk 4M', 'io write -P 0 0 1M'],
   discarded: ['create -f qcow2 disk 4M', 'io write -P 0x54 0 1M', 'io discard 192k 320k'],
+  'discarded-zero-allocated': [
+    'create -f qcow2 disk 4M',
+    'io write -P 0x55 0 1M',
+    'io write -z 0 512k',
+    'io discard 64k 256k',
+  ],
 
   // Allocated beforehand
   'preallocated-metadata': ['create -f qcow2 -o preallocation=metadata disk 8M', 'io write -P 0x61 1M 64k'],
@@ -391,6 +397,12 @@ const ACCOMPANIED: Recipes = {
     'snapshot -c s disk',
     'io write -P 0x59 512k 1M',
   ],
+  'lazy-refcounts-and-snapshot': [
+    'create -f qcow2 -o lazy_refcounts=on disk 4M',
+    'io write -P 0x5c 0 128k',
+    'snapshot -c first disk',
+    'io write -P 0x5d 64k 64k',
+  ],
   'bitmaps-stale': [
     'create -f qcow2 disk 8M',
     'bitmap --add disk b',
@@ -675,6 +687,58 @@ export const CHAINS: Recipes = {
       'io discard 2M 1M',
     ],
   ]),
+  'over-version-1': [
+    'create -f qcow base 3M',
+    'io write -P 0x61 0 100k',
+    'io write -P 0x62 2M 512k',
+    'create -f qcow2 -b base -F qcow disk 4M',
+    'io write -P 0x63 64k 64k',
+  ],
+  'version-1-in-the-middle': [
+    'bytes base 1000001',
+    'create -f qcow -b base -F raw middle 2M',
+    'io write -P 0x71 700k 3k',
+    'io write -P 0x72 1500k 100',
+    'create -f qcow2 -o cluster_size=8k -b middle -F qcow disk 3000320',
+    'io write -P 0x73 900k 100k',
+    'io write -z 1490k 20k',
+    'io write -c -P 0x74 0 8k',
+  ],
+  'version-1-over-qcow2-in-the-middle': [
+    'create -f qcow2 -o cluster_size=128k base.qcow2 2200064',
+    'io write -s text 0 1M',
+    'io write -P 0x75 2M 100k',
+    'create -f qcow -b base.qcow2 -F qcow2 middle 3M',
+    'io write -P 0x76 700k 3k',
+    'create -f qcow2 -o extended_l2=on -b middle -F qcow disk 2M',
+    'io write -P 0x77 710k 3k',
+    'io write -z 720k 6k',
+  ],
+  'version-1-twice-below': [
+    'create -f qcow base.qcow 1500160',
+    'io write -c -P 0x78 8k 4k',
+    'io write -P 0x79 1M 400k',
+    'create -f qcow -b base.qcow -F qcow middle 2M',
+    'io write -P 0x7a 5k 100',
+    'create -f qcow2 -o cluster_size=2M,compression_type=zstd -b middle -F qcow disk 5M',
+    'io write -c -P 0x7b 2M 2M',
+  ],
+  'extl2-zstd-over-compressed': [
+    'convert -c -f raw -O qcow2 text base',
+    'create -f qcow2 -o extended_l2=on,compression_type=zstd -b base -F qcow2 disk 2M',
+    'io write -c -P 0x64 64k 64k',
+    'io write -P 0x65 200k 3k',
+    'io write -z 300k 5k',
+    'io discard 512k 64k',
+  ],
+  'snapshot-and-lazy-refcounts-over-zstd': [
+    'convert -c -f raw -O qcow2 -o compression_type=zstd text base',
+    'create -f qcow2 -o lazy_refcounts=on -b base -F qcow2 disk 2M',
+    'io write -P 0x66 100k 100k',
+    'snapshot -c first disk',
+    'io write -P 0x67 150k 100k',
+    'io write -c -P 0x68 512k 64k',
+  ],
   'zeros-below': [
     'create -f qcow2 base 4M',
     'io write -s text 0 4M',
@@ -713,7 +777,17 @@ export const CHAINS: Recipes = {
     'create -f qcow2 -o extended_l2=on,preallocation=metadata -b base -F raw disk 4M',
     'io write -P 0x1e 1k 1k',
   ],
-  'committed-and-rebased': [
+  'committed-in-the-middle': [
+    'create -f qcow2 base 2M',
+    'io write -s text 0 1M',
+    'create -f qcow2 -o cluster_size=4k -b base -F qcow2 middle 2M',
+    'io write -P 0x26 500k 1M',
+    'io write -z 100k 20k',
+    'commit -q -f qcow2 middle',
+    'create -f qcow2 -b middle -F qcow2 disk 3M',
+    'io write -P 0x27 1400k 300k',
+  ],
+  rebased: [
     `bytes base ${MiB}`,
     'create -f qcow2 -b base -F raw middle 2M',
     'io write -P 0x1f 64k 64k',
@@ -741,6 +815,29 @@ export const CHAINS: Recipes = {
     'append disk 5001',
   ],
   ...Object.fromEntries(Array.from({ length: 24 }, (_, i) => [`chance-${i + 1}`, chance(i + 1)])),
+};
+
+/** Version 1 images that others back: they state no format, so that the caller has to. */
+export const VERSION_1_OVERLAYS: Recipes = {
+  'over-raw': ['bytes base 777777', 'create -f qcow -b base -F raw disk 3M', 'io write -P 0x41 1000k 3k'],
+  'over-qcow2': [
+    'create -f qcow2 -o cluster_size=128k base.qcow2 2200064',
+    'io write -s text 0 1M',
+    'create -f qcow -b base.qcow2 -F qcow2 disk 3M',
+    'io write -P 0x42 700k 3k',
+    'io write -P 0x43 2500k 100',
+  ],
+  'over-qcow2-over-version-1': [
+    'create -f qcow base 1500160',
+    'io write -P 0x44 100k 300k',
+    'io write -s noise 1M 400k',
+    'create -f qcow2 -o extended_l2=on -b base -F qcow middle.qcow2 1200128',
+    'io write -P 0x45 110k 3k',
+    'io write -z 150k 6k',
+    'create -f qcow -b middle.qcow2 -F qcow2 disk 2M',
+    'io write -P 0x46 120k 3k',
+    'io write -P 0x47 1900k 100',
+  ],
 };
 
 /** Images whose clusters lie in another file. */
@@ -806,6 +903,12 @@ export const DATA_FILES: Recipes = {
     'create -f qcow2 -o data_file=data1,cluster_size=4k -b base -F qcow2 disk 5M',
     'io write -P 0x1e 1M 64k',
     'io write -P 0x1f 4500k 64k',
+  ],
+  'raw-and-shrunk': [
+    'create -f qcow2 -o data_file=data,data_file_raw=on disk 4M',
+    'io write -P 0x21 0 4M',
+    'resize --shrink disk 1M',
+    'io write -z 512k 64k',
   ],
   'with-bitmaps': ['create -f qcow2 -o data_file=data disk 4M', 'bitmap --add disk b', 'io write -P 0x20 0 100k'],
 };

@@ -1,53 +1,75 @@
 import { UnqcowError } from '../../lib/errors.ts';
 import { toJson } from '../../lib/format/json.ts';
-import { convertHere, type HereResult, type Target } from '../../lib/jobs/convert-here.ts';
+import { type ConversionOptions, DEFAULT_OPTIONS, type WorkPlace } from '../../lib/jobs/conversion.ts';
+import { convertAllHere } from '../../lib/jobs/convert-all-here.ts';
+import { convertHere } from '../../lib/jobs/convert-here.ts';
+import { estimateDisk } from '../../lib/jobs/estimate-disk.ts';
+import type { Gate } from '../../lib/jobs/gate.ts';
+import type { HereResult } from '../../lib/jobs/here-request.ts';
+import { openDisk } from '../../lib/jobs/open-disk.ts';
+import type { Stores } from '../../lib/jobs/stores.ts';
+import { placeOf, targetOf } from '../../lib/jobs/target.ts';
+import type { OpenSource } from '../../lib/source/byte-source.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
+import { metered, newMeter } from '../../lib/source/metered.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { type GateFlags, gateOf, passphrasesOf } from '../gate-flags.ts';
+import { assertTogether, type ConvertFlags } from '../convert-flags.ts';
+import { describeEstimate } from '../estimate-text.ts';
+import { gateOf, namedOrAll, withPassphrases } from '../gate-flags.ts';
+import { keepingOf } from '../keeping-flags.ts';
 import { showProgress } from '../progress.ts';
-import { print, printWarnings } from '../report.ts';
-import { openAt, openNamed, theStores } from '../source.ts';
-
-export interface ConvertFlags extends GateFlags {
-  readonly json?: boolean;
-  readonly quiet?: boolean;
-  readonly snapshot?: string;
-  readonly overwrite: boolean;
-  readonly copyParts: boolean;
-  readonly zeroParts: boolean;
-  readonly work?: string;
-  readonly workers: number;
-  readonly outputLimit?: number;
-}
+import { EXIT, print, printLost, printWarnings } from '../report.ts';
+import { openAt, openNamed, type Terms, theStores } from '../source.ts';
+import { asUsage } from '../usage.ts';
+import { withDisk } from '../with-disk.ts';
 
 /** `unqcow convert IMAGE TARGET`: a raw disk out of an image. Ctrl-C leaves nothing behind. */
 export async function convert(name: string, targetName: string, flags: ConvertFlags): Promise<void> {
-  const target = targetOf(parseLocation(targetName), flags);
+  assertTogether(flags);
+  const { kind } = parseLocation(targetName);
+  const said: Said = {
+    gate: gateOf(flags),
+    options: { ...keepingOf(flags, kind), ...partsOf(flags) },
+    work: kind === 's3' && flags.work !== undefined ? asUsage(() => placeOf(flags.work as string)) : undefined,
+  };
+  if (flags.estimate) return estimate(name, said, flags);
+  const names = { source: name, target: targetName };
+  if (flags.stateMachine !== undefined) return inCloud(flags.stateMachine, names, said, flags);
+  const { snapshot, allSnapshots, salvage } = flags;
+  const terms = termsOf(flags);
+  const stores = kind === 's3' ? await theStores() : undefined;
+  const targetAt = (each: string) => targetOf(parseLocation(each), flags.work, () => stores as Stores, terms.owner);
+  const target = targetAt(targetName);
   const stop = new AbortController();
-  const onSignal = () => stop.abort(new UnqcowError('ABORTED', 'stopped; nothing was left behind'));
+  const onSignal = () => stop.abort(new UnqcowError('ABORTED', 'stopped by a signal'));
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  const { source, location, pin } = await openNamed(name);
+  const { source, location, pin } = await openNamed(name, terms);
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
   try {
-    const { overwrite, copyParts, zeroParts, workers, outputLimit } = flags;
-    const result = await convertHere({
+    const { checksum, workers, outputLimit } = flags;
+    const request = {
       source,
       location,
-      gate: gateOf(flags),
-      passphrases: await passphrasesOf(flags),
-      open: openAt,
-      snapshot: flags.snapshot,
+      gate: said.gate,
+      open: (place: Location) => openAt(place, terms),
       copySource: pin,
-      target,
-      options: { overwrite, copyParts, zeroParts },
+      options: said.options,
+      checksum,
       workers,
       outputLimit,
+      salvage,
       signal: stop.signal,
       onProgress: progress.update,
-    });
+    };
+    const results = await withPassphrases(flags, async (passphrases) =>
+      allSnapshots
+        ? convertAllHere({ ...request, passphrases, template: targetName, targetOf: targetAt })
+        : [await convertHere({ ...request, passphrases, target, snapshot })],
+    );
     progress.end();
-    if (flags.json) print(toJson(result, 4));
-    else printResult(result, progress.seconds());
+    if (flags.json) print(toJson(allSnapshots ? results : results[0], 4));
+    else for (const result of results) printResult(result, progress.seconds());
+    if (results.some(({ lost }) => lost && lost.bytes > 0)) process.exitCode = EXIT.lossy;
   } finally {
     progress.end();
     await source.close();
@@ -55,25 +77,68 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
   }
 }
 
-function targetOf(location: Location, { work }: ConvertFlags): Target {
-  if (location.kind === 'file') return location;
-  const { bucket, key, versionId } = location;
-  if (versionId !== undefined) throw new UnqcowError('BAD_REQUEST', 'a version of an object cannot be written to');
-  const [, workBucket, prefix = ''] = /^s3:\/\/([^/]+)\/?(.*)$/s.exec(work ?? '') ?? [];
-  if (work !== undefined && !workBucket) throw new UnqcowError('BAD_REQUEST', `${work} is not s3://bucket/prefix/`);
-  const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
-  return {
-    kind: 's3',
-    stores: theStores(),
-    target: { bucket, key },
-    work: workBucket ? { bucket: workBucket, prefix: folder } : undefined,
-  };
+/** What flags say, once it is read. */
+interface Said {
+  readonly gate: Gate;
+  readonly options: Omit<ConversionOptions, 'maxConcurrency'>;
+  readonly work: WorkPlace | undefined;
 }
 
-function printResult({ target, size, crc32, parts, read, warnings }: HereResult, seconds: number): void {
+/** `--state-machine`: what is said here about the disk and the object, as the state machine's input has it. */
+async function inCloud(
+  arn: string,
+  names: { readonly source: string; readonly target: string },
+  { gate, options, work }: Said,
+  flags: ConvertFlags,
+): Promise<void> {
+  const { snapshot, keySecret = [] } = flags;
+  const isOpen = gate.allow.length > 0 || Object.keys(gate.places).length > 0;
+  const request = {
+    ...(snapshot === undefined ? {} : { snapshot }),
+    ...(isOpen ? { gate } : {}),
+    ...(keySecret.length > 0 ? { keys: Object.fromEntries(keySecret.map(namedOrAll)) } : {}),
+    options,
+  };
+  // Loaded when it is asked for, as the SDK is.
+  const { convertInCloud } = await import('./convert-in-cloud.ts');
+  return convertInCloud(arn, names, request, { ...flags, work });
+}
+
+/** `--estimate`: the plan, and what it would cost by the cost model. Nothing is written, and no key is needed. */
+async function estimate(name: string, { gate, options }: Said, flags: ConvertFlags): Promise<void> {
+  const terms = termsOf(flags);
+  const { source, location } = await openNamed(name, terms);
+  const read = newMeter();
+  const counted = (each: OpenSource): OpenSource => metered(each, read);
+  const open = async (place: Location) => counted(await openAt(place, terms));
+  const { snapshot, outputLimit } = flags;
+  try {
+    const opening = { gate, open, snapshot, outputLimit, placesOnly: true };
+    const { maxConcurrency } = DEFAULT_OPTIONS;
+    const made = await withDisk(await openDisk(counted(source), location, opening), (disk) =>
+      estimateDisk(disk, { ...options, maxConcurrency, read }),
+    );
+    print(flags.json ? toJson(made, 4) : describeEstimate(made));
+  } finally {
+    await source.close();
+  }
+}
+
+const termsOf = ({ expectedBucketOwner: owner, requestPayer }: ConvertFlags): Terms => ({ owner, requestPayer });
+
+const partsOf = ({ copyParts, zeroParts }: ConvertFlags) => ({
+  copyParts: copyParts === 'on',
+  zeroParts: zeroParts === 'copy',
+});
+
+function printResult({ target, size, crc32, parts, read, warnings, lost }: HereResult, seconds: number): void {
   printWarnings(warnings);
+  if (lost) printLost(lost);
   const kinds = Object.entries(parts ?? {}).flatMap(([kind, count]) => (count > 0 ? [`${count} ${kind}`] : []));
   const made = kinds.length > 0 ? `, parts: ${kinds.join(', ')}` : '';
   const cost = `read ${formatBytes(read.bytes)} in ${read.requests} requests`;
-  print(`${target}: ${formatBytes(size)}${crc32 ? `, CRC-32 ${crc32}` : ''}${made}; ${cost}, ${seconds.toFixed(1)} s`);
+  const missing = lost && lost.bytes > 0 ? `, of which ${formatBytes(lost.bytes)} are lost` : '';
+  print(
+    `${target}: ${formatBytes(size)}${missing}${crc32 ? `, CRC-32 ${crc32}` : ''}${made}; ${cost}, ${seconds.toFixed(1)} s`,
+  );
 }

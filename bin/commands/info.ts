@@ -2,19 +2,57 @@ import type { ImageInfo, UnqcowInfo } from '../../lib/format/info.ts';
 import { type AnyInfo, inspectAny } from '../../lib/format/inspect.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { openAny } from '../../lib/format/open-any.ts';
+import { openDisk } from '../../lib/jobs/open-disk.ts';
+import { type Probe, probeDisk } from '../../lib/jobs/probe/probe-disk.ts';
+import type { Volume } from '../../lib/jobs/probe/volume.ts';
+import type { OpenSource } from '../../lib/source/byte-source.ts';
+import type { Location } from '../../lib/source/location.ts';
 import { formatBytes } from '../../lib/units.ts';
+import { type GateFlags, gateOf, withPassphrases } from '../gate-flags.ts';
+import { partitionType } from '../partition-types.ts';
 import { print, printable, printWarnings } from '../report.ts';
-import { openNamed } from '../source.ts';
+import { openAt, openNamed } from '../source.ts';
+import { withDisk } from '../with-disk.ts';
 
-/** `unqcow info IMAGE`: what is in it. */
-export async function info(name: string, { json }: { readonly json?: boolean }): Promise<void> {
-  const { source } = await openNamed(name);
+export interface InfoFlags extends GateFlags {
+  readonly json?: boolean;
+  readonly probe?: boolean;
+  readonly snapshot?: string;
+}
+
+/** `unqcow info IMAGE`: what is in it; with `--probe` also what is on the disk that it means. */
+export async function info(name: string, flags: InfoFlags): Promise<void> {
+  const { source, location } = await openNamed(name);
   try {
     const described = await inspectAny(await openAny(source), name);
-    if (json) print(toJson(described, 4));
-    else printInfo(described);
+    const probe = flags.probe ? await probed(source, location, flags) : undefined;
+    if (flags.json) {
+      print(toJson(probe ? { ...described, unqcow: { ...described.unqcow, probe } } : described, 4));
+    } else {
+      printInfo(described);
+      if (probe) printProbe(probe);
+    }
   } finally {
     await source.close();
+  }
+}
+
+async function probed(source: OpenSource, location: Location, flags: InfoFlags): Promise<Probe> {
+  const { snapshot } = flags;
+  const opening = { gate: gateOf(flags), open: openAt, snapshot };
+  const disk = await withPassphrases(flags, (passphrases) => openDisk(source, location, { ...opening, passphrases }));
+  return withDisk(disk, probeDisk);
+}
+
+function printProbe({ partitionTable, partitions = [], volume }: Probe): void {
+  const named = ({ type, label, uuid }: Volume) =>
+    [type, label && JSON.stringify(label), uuid].filter(Boolean).join(' ');
+  if (volume) print(printable(`on the disk: ${named(volume)}`));
+  else if (!partitionTable) print('on the disk: nothing that is known');
+  else print(`partition table: ${partitionTable.kind}, sectors of ${partitionTable.sectorSize} bytes`);
+  for (const { number, start, length, type, name, volume: on } of partitions) {
+    const words = [partitionType(type), ...(name ? [JSON.stringify(name)] : []), ...(on ? [named(on)] : [])];
+    print(printable(`partition ${number}: ${formatBytes(length)} at ${start}, ${words.join(', ')}`));
   }
 }
 

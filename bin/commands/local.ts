@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { secretArn } from '../../infra/local/secrets-manager.ts';
 import { startStack } from '../../infra/local/stack.ts';
 import type { ExecutionEvent } from '../../infra/local/step-functions/server.ts';
-import { UnqcowError } from '../../lib/errors.ts';
+import { messageOf } from '../../lib/jobs/executions.ts';
+import { listening } from '../listening.ts';
 import { print } from '../report.ts';
 
 export interface LocalFlags {
@@ -14,43 +16,39 @@ export interface LocalFlags {
 export async function local({ port, dir }: LocalFlags): Promise<void> {
   const data = resolve(dir);
   await mkdir(data, { recursive: true });
-  const stack = await started({
-    store: { dir: data, port },
-    apiPort: port + 1,
-    stepFunctionsPort: port + 2,
-    onEvent: (event) => print(tell(event)),
-  });
-  const { store, buckets, apiEndpoint, stepFunctions } = stack;
+  const stack = await listening(() =>
+    startStack({
+      store: { dir: data, port },
+      secrets: { dir: join(data, 'secrets') },
+      apiPort: port + 1,
+      stepFunctionsPort: port + 2,
+      onEvent: (event) => print(tell(event)),
+      onUploads: (uploads) => {
+        for (const upload of uploads)
+          if (upload.outcome === 'ignored') print(`${upload.key} is left alone: ${upload.why}`);
+      },
+    }),
+  );
+  const { store, buckets, apiEndpoint, stepFunctions, stateMachineArn } = stack;
   print(`unqcow is running; its data lies in ${join(data, 's3')}
 
   S3               ${store.endpoint}
   HTTP API         ${apiEndpoint}
-  Step Functions   ${stepFunctions.endpoint}
+  Console          ${apiEndpoint}/
+  Step Functions   ${stepFunctions.endpoint}, ${stateMachineArn}
 
 An image uploaded to s3://${buckets.images} as *.qcow2 comes out in s3://${buckets.raw}:
 
   export AWS_ENDPOINT_URL_S3=${store.endpoint} AWS_REGION=${store.region} \\
          AWS_ACCESS_KEY_ID=${store.credentials.accessKeyId} AWS_SECRET_ACCESS_KEY=${store.credentials.secretAccessKey}
-  aws s3 cp disk.qcow2 s3://${buckets.images}/
+  aws --endpoint-url ${store.endpoint} s3 cp disk.qcow2 s3://${buckets.images}/
   curl ${apiEndpoint}/images/${buckets.images}/disk.qcow2
+
+A passphrase in ${join(data, 'secrets/disks/NAME')} is the secret ${secretArn('disks/NAME').replace(/-\w+$/, '')}.
 
 Ctrl-C ends it.`);
   await new Promise<void>((stop) => process.once('SIGINT', () => stop()).once('SIGTERM', () => stop()));
   await stack.close();
-}
-
-/** @throws UnqcowError `BAD_REQUEST` if a port is taken. */
-async function started(options: Parameters<typeof startStack>[0]) {
-  try {
-    return await startStack(options);
-  } catch (error) {
-    const { code, port } = error as NodeJS.ErrnoException & { port?: number };
-    if (code !== 'EADDRINUSE') throw error;
-    throw new UnqcowError('BAD_REQUEST', `port ${port} is taken; --port asks for another`, {
-      at: '--port',
-      cause: error,
-    });
-  }
 }
 
 /** One line for each thing that happens to a conversion. */
@@ -64,6 +62,6 @@ export function tell(event: ExecutionEvent): string {
     case 'map':
       return `${name}  ${event.state}: ${event.done} of ${event.total} shares`;
     case 'ended':
-      return `${name}  ${event.status}${event.error ? `: ${event.error} ${event.cause ?? ''}` : ''}`;
+      return `${name}  ${event.status}${event.error ? `: ${event.error}: ${messageOf(event.cause ?? '')}` : ''}`;
   }
 }

@@ -1,13 +1,16 @@
 import { once } from 'node:events';
 import { diskBatches } from '../../lib/format/layer.ts';
 import { type MapEntry, mapEntries } from '../../lib/format/map.ts';
-import { openDisk } from '../../lib/jobs/open-disk.ts';
+import { type OpenDisk, openDisk } from '../../lib/jobs/open-disk.ts';
 import { type GateFlags, gateOf } from '../gate-flags.ts';
-import { printWarnings } from '../report.ts';
+import { drawMap, type PictureSize } from '../picture.ts';
+import { print, printWarnings } from '../report.ts';
 import { openAt, openNamed } from '../source.ts';
+import { withDisk } from '../with-disk.ts';
 
 export interface MapFlags extends GateFlags {
   readonly json?: boolean;
+  readonly picture?: boolean;
   readonly snapshot?: string;
 }
 
@@ -17,14 +20,25 @@ export async function map(name: string, flags: MapFlags): Promise<void> {
   try {
     const options = { gate: gateOf(flags), open: openAt, snapshot: flags.snapshot, placesOnly: true };
     const disk = await openDisk(source, location, options);
-    const batches = diskBatches(disk, { start: 0, end: disk.size }, { warn: disk.warnings.add });
-    const entries = mapEntries(batches, (layer) => disk.layers[layer]?.plain === false);
-    await (flags.json ? printJson(entries) : printTable(entries));
-    if (!flags.json) printWarnings(disk.warnings.list());
-    await disk.close();
+    await withDisk(disk, () => show(disk, flags));
   } finally {
     await source.close();
   }
+}
+
+async function show(disk: OpenDisk, { picture, json }: MapFlags): Promise<void> {
+  const batches = diskBatches(disk, { start: 0, end: disk.size }, { warn: disk.warnings.add });
+  const entries = mapEntries(batches, disk.layers);
+  if (picture) print(await drawMap(entries, disk.size, sizeOfTerminal()));
+  else await (json ? printJson(entries) : printTable(entries));
+  if (!json) printWarnings(disk.warnings.list());
+}
+
+/** Half of the screen, which leaves room for what was there before. */
+function sizeOfTerminal(): PictureSize {
+  const { columns, rows } = process.stdout;
+  // Some terminals say that they have no size.
+  return { columns: columns || 80, rows: Math.max(4, Math.floor((rows || 32) / 2)) };
 }
 
 async function printJson(entries: AsyncIterable<MapEntry>): Promise<void> {

@@ -16,6 +16,15 @@ export function asUnqcowError(error: unknown): UnqcowError {
   return new UnqcowError('INTERNAL', 'something went wrong here; the log has the details', { cause: error });
 }
 
+/**
+ * What of a refusal goes into the log: its code and place, and what was behind it. Not its words, which may quote a query, a
+ * header or a body; what was malformed is all of it the caller's. Of what failed here, all.
+ */
+export function logRefusal(log: Deps['log'], { code, at, status, message, cause: error }: UnqcowError): void {
+  if (status >= 500) log.error(message, { code, at, error: error as Error });
+  else log.info('refused', { code, at, ...(code === 'BAD_REQUEST' ? {} : { error }) });
+}
+
 /** Middy ends a handler that overstays; what it throws then must be worth a retry, as Lambda's own word for it is. */
 export const ON_TIMEOUT = {
   timeoutEarlyResponse: (): never => {

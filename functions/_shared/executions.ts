@@ -1,37 +1,20 @@
-import {
-  DescribeExecutionCommand,
-  ExecutionAlreadyExists,
-  SFNClient,
-  type SFNClientConfig,
-  StartExecutionCommand,
-} from '@aws-sdk/client-sfn';
+import type { Context } from 'aws-lambda';
+import { type Executions, openExecutions } from '../../lib/jobs/executions.ts';
+import { type Deps, onLambda } from './deps.ts';
 
-export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE';
+/** For who starts the stack on one machine. */
+export { openExecutions };
 
-/** Starts conversions and looks after them. One request each. */
-export interface Executions {
-  /** @returns whether it was started now; a name that is taken is not an error. */
-  start(name: string, input: unknown): Promise<boolean>;
-  status(name: string): Promise<ExecutionStatus>;
+export interface ExecutionDeps extends Deps {
+  readonly executions: Executions;
 }
 
-/** The executions of one state machine. The SDK's own retry is the one layer there is. */
-export function openExecutions(stateMachineArn: string, config: SFNClientConfig = {}): Executions {
-  const client = new SFNClient({ maxAttempts: 5, ...config });
-  return {
-    async start(name, input) {
-      try {
-        await client.send(new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }));
-        return true;
-      } catch (error) {
-        if (error instanceof ExecutionAlreadyExists) return false;
-        throw error;
-      }
-    },
-    async status(name) {
-      const executionArn = `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
-      const { status } = await client.send(new DescribeExecutionCommand({ executionArn }));
-      return status as ExecutionStatus;
-    },
-  };
-}
+/** As `onLambda`, for functions that start executions or look after them. */
+export const onLambdaWithExecutions = <E, R>(
+  create: (deps: ExecutionDeps) => (event: E, context: Context) => Promise<R>,
+) =>
+  onLambda((deps) => {
+    const { stateMachineArn } = deps.config;
+    if (!stateMachineArn) throw new Error('UNQCOW_STATE_MACHINE_ARN is not set');
+    return create({ ...deps, executions: openExecutions(stateMachineArn) });
+  });

@@ -1,5 +1,8 @@
 import * as z from 'zod';
 import { DEFAULT_OPTIONS } from '../../lib/jobs/conversion.ts';
+import { OVERWRITES } from '../../lib/sink/s3-condition.ts';
+import { ENCRYPTIONS, STORAGE_CLASSES } from '../../lib/sink/s3-description.ts';
+import { SecretArn } from './config.ts';
 
 /** S3's own rules. */
 export const BucketName = z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'not a bucket name');
@@ -8,21 +11,45 @@ export const ObjectKey = z
   .min(1)
   .refine((key) => Buffer.byteLength(key) <= 1024, 'longer than 1,024 bytes');
 
-export const Target = z.object({ bucket: BucketName, key: ObjectKey });
+/** An account that a bucket has to belong to: another's of the same name is not used. */
+const Account = z.string().regex(/^\d{12}$/, 'not an account');
+
+export const Target = z.object({ bucket: BucketName, key: ObjectKey, owner: Account.optional() });
 /** With or without its quotes, as people and events have it. */
-const ETag = z
+export const ETag = z
   .string()
   .min(1)
   .max(1024)
   .transform((etag) => (etag.startsWith('"') ? etag : `"${etag}"`));
 
-export const Location = Target.extend({ versionId: z.string().max(1024).optional(), etag: ETag.optional() });
+export const Location = Target.extend({
+  versionId: z.string().max(1024).optional(),
+  etag: ETag.optional(),
+  requestPayer: z.boolean().optional(),
+});
 export const Pin = Location.extend({ etag: ETag, size: z.int().nonnegative() });
+
+/** S3's rules for tags, and for what headers may hold. */
+const Tags = z
+  .record(z.string().min(1).max(128), z.string().max(256))
+  .refine((tags) => Object.keys(tags).length <= 10, 'more than 10 tags');
+const Metadata = z.record(
+  z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,127}$/, 'not a name for metadata'),
+  z.string().regex(/^[\x20-\x7e]*$/, 'not ASCII'),
+);
 
 /** What a caller may decide; all that is left out has its default. */
 export const Options = z
   .strictObject({
-    overwrite: z.boolean().default(DEFAULT_OPTIONS.overwrite),
+    /** `true` for `always`, `false` for `never`. */
+    overwrite: z
+      .union([z.enum(OVERWRITES), z.boolean().transform((any) => (any ? 'always' : 'never'))])
+      .default(DEFAULT_OPTIONS.overwrite),
+    storageClass: z.enum(STORAGE_CLASSES).optional(),
+    sse: z.enum(ENCRYPTIONS).optional(),
+    kmsKeyId: z.string().min(1).max(2048).optional(),
+    tags: Tags.optional(),
+    metadata: Metadata.optional(),
     copyParts: z.boolean().default(DEFAULT_OPTIONS.copyParts),
     zeroParts: z.boolean().default(DEFAULT_OPTIONS.zeroParts),
     maxConcurrency: z.int().min(1).max(10_000).default(DEFAULT_OPTIONS.maxConcurrency),
@@ -34,9 +61,12 @@ const S3Url = z
   .max(2048)
   .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\/.*$/s, 'expected s3://bucket/…');
 
+/** Prefixes that names inside an image may lead under. */
+const Allow = z.array(S3Url).max(100);
+
 /** What of S3 the names inside an image may lead to. Without it, to nothing. */
 const References = z.strictObject({
-  allow: z.array(S3Url).max(100).default([]),
+  allow: Allow.default([]),
   places: z.record(z.string().max(1024), S3Url).default({}),
   backingFormats: z.record(z.string().max(1024), z.enum(['raw', 'qcow', 'qcow2'])).default({}),
 });
@@ -46,11 +76,43 @@ const Snapshot = z.string().min(1).max(1024);
 /** Which disk of an image is meant. */
 export const Selection = { snapshot: Snapshot.optional(), gate: References.optional() };
 
-export const Conversion = z.strictObject({
+/** The same in a query: lists with commas between. */
+export const GateQuery = {
+  allow: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(Allow)
+    .optional(),
+  backingFormat: z.enum(['raw', 'qcow', 'qcow2']).optional(),
+};
+
+/** What a query lets an image reach. A format that is stated is that of every backing file which does not say its own. */
+export function gateOf({ allow = [], backingFormat }: z.infer<z.ZodObject<typeof GateQuery>>) {
+  if (allow.length === 0) return undefined;
+  return { allow, places: {}, backingFormats: backingFormat === undefined ? {} : { '': backingFormat } };
+}
+
+/** Secrets with passphrases: by the name that the image above has for a file, under the empty name for all others. */
+const Keys = z.record(z.string().max(1024), SecretArn);
+
+/** What is to be converted, and how: the body of a request over HTTP. */
+export const NewConversion = z.strictObject({
   source: Location,
   destination: Target,
   options: Options,
   ...Selection,
+  keys: Keys.optional(),
+});
+
+/** Which disk is to be read as raw bytes, and for how long. */
+export const NewView = z.strictObject({
+  source: Location,
+  seconds: z.int().min(1).max(43_200).default(3_600),
+  ...Selection,
+});
+
+/** The state machine's input. */
+export const Conversion = NewConversion.extend({
   /** Step Functions asks callers to put it into the input of an execution that another one starts. */
   AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID: z.string().optional(),
 });

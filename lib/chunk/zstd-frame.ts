@@ -3,6 +3,8 @@ export interface ZstdFrame {
   readonly start: number;
   /** The end of the bytes, if they end before the frame does, or if this is no frame: the decoder says which. */
   readonly end: number;
+  /** Whether its last block and its checksum are there. */
+  readonly isWhole: boolean;
   /** What the frame says it decompresses to. */
   readonly contentSize: number | undefined;
 }
@@ -25,7 +27,8 @@ export function findFrame(bytes: Uint8Array, from: number): ZstdFrame | undefine
   if (start >= bytes.length && start > from) return undefined;
   const header = readHeader(view, start);
   const end = header && endOfBlocks(view, header);
-  return { start, end: Math.min(end ?? bytes.length, bytes.length), contentSize: header?.contentSize };
+  const isWhole = end !== undefined && end <= bytes.length;
+  return { start, end: isWhole ? end : bytes.length, isWhole, contentSize: header?.contentSize };
 }
 
 function skipSkippable(view: DataView, from: number): number {

@@ -89,7 +89,7 @@ function refusal(cause: NodeJS.ErrnoException, stored: Uint8Array, progress: Pro
   return new UnqcowError('DECOMPRESS_FAILED', message, { at, cause });
 }
 
-/** A frame cut short and padded to the sector's end. Blocks that can be damaged end in a byte that is not 0, and at most one that is. */
+/** A frame cut short and zero-padded to the sector's end: a sound one ends in at most one zero byte. */
 function isZeroPadded({ code }: NodeJS.ErrnoException, stored: Uint8Array): boolean {
   return code === 'ZSTD_error_corruption_detected' && stored.at(-1) === 0 && stored.at(-2) === 0;
 }

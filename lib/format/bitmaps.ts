@@ -3,6 +3,8 @@ import { parseBitmapsExtension } from './bitmaps-extension.ts';
 import { lastOf } from './extensions.ts';
 import type { Header } from './header.ts';
 import type { Image } from './image.ts';
+import { FORMAT_LIMITS } from './limits.ts';
+import { type Page, paged } from './page.ts';
 import { isWholeText, qemuText, untilNul } from './qemu-text.ts';
 import { readStruct, viewOf } from './struct.ts';
 
@@ -22,8 +24,6 @@ const IN_USE = 1;
 const AUTO = 2;
 const DIRTY_TRACKING = 1;
 const LIMITS = { minGranularityBits: 9, maxGranularityBits: 31, nameBytes: 1023, dataBytes: 2 ** 29 } as const;
-/** QEMU reads no byte of a file past this. */
-const MAX_READ = 2n ** 63n - 2n ** 30n;
 
 /** One entry of the bitmap directory. */
 export interface Bitmap {
@@ -51,8 +51,8 @@ export interface BitmapList {
 
 /**
  * Reads the bitmap directory: one read, as long as the directory, and none where there is none. What bitmaps say is not
- * read; that a damaged directory makes QEMU refuse the whole image does not matter for the disk's bytes. It warns, and the
- * list is empty. So it does where the directory is stale, and what is listed then may be anything that passes for one.
+ * read. A damaged directory makes QEMU refuse the whole image; here it is a warning and an empty list, since it cannot
+ * change the disk's bytes. A stale directory is read too: what it lists may be anything.
  *
  * @see qcow2.rst § Bitmaps
  */
@@ -82,13 +82,13 @@ function refused({ features, warnings }: Image, message: string): BitmapList {
   return { bitmaps: [], stale: !features.bitmaps, directory: undefined };
 }
 
-interface Disk {
+interface DirectoryContext {
   readonly header: Pick<Header, 'clusterBits' | 'size'>;
   readonly stale: boolean;
 }
 
 /** Reads the entries, or says what is wrong with them. */
-function parseDirectory(directory: Uint8Array, count: number, disk: Disk): Bitmap[] | string {
+function parseDirectory(directory: Uint8Array, count: number, context: DirectoryContext): Bitmap[] | string {
   const view = viewOf(directory);
   const bitmaps: Bitmap[] = [];
   const names = new Set<string>();
@@ -100,7 +100,7 @@ function parseDirectory(directory: Uint8Array, count: number, disk: Disk): Bitma
     const entry = readStruct(view, DIRECTORY_ENTRY, at);
     const end = at + Math.ceil((ENTRY_BYTES + entry.extraDataSize + entry.nameSize) / 8) * 8;
     if (end > directory.length) return `the directory ends inside ${where}`;
-    const fault = entryFault(entry, disk);
+    const fault = entryFault(entry, context);
     if (fault) return `${where} ${fault}`;
     const name = directory.subarray(at + ENTRY_BYTES, at + ENTRY_BYTES + entry.nameSize);
     const key = Buffer.from(untilNul(name)).toString('latin1');
@@ -116,7 +116,7 @@ function parseDirectory(directory: Uint8Array, count: number, disk: Disk): Bitma
 
 type Entry = ReturnType<typeof readStruct<typeof DIRECTORY_ENTRY>>;
 
-function entryFault(entry: Entry, { header, stale }: Disk): string | undefined {
+function entryFault(entry: Entry, { header, stale }: DirectoryContext): string | undefined {
   const { tableOffset, tableSize, granularityBits, flags, type, nameSize, extraDataSize } = entry;
   const clusterSize = 2 ** header.clusterBits;
   if (extraDataSize !== 0) return 'has extra data, of which none is defined';
@@ -130,14 +130,15 @@ function entryFault(entry: Entry, { header, stale }: Disk): string | undefined {
   if (tableSize === 0 || tableSize * clusterSize > LIMITS.dataBytes) return `cannot have ${tableSize} clusters of bits`;
   // The table of one that was not saved, or that an unknowing writer left behind, may be that of an earlier disk size.
   if (stale || (flags & IN_USE) !== 0) return undefined;
-  if (tableOffset + BigInt(tableSize * 8) > MAX_READ) return `cannot have its table at ${tableOffset}`;
+  const end = tableOffset + BigInt(tableSize * 8);
+  if (end > FORMAT_LIMITS.maxRead) return `cannot have its table at ${tableOffset}`;
   const needed = clustersNeeded(header, granularityBits);
   if (tableSize !== needed) return `has ${tableSize} clusters of bits, not ${needed}`;
   return undefined;
 }
 
 /** How many clusters the bits of the whole disk take; QEMU stores them by 64. */
-function clustersNeeded({ clusterBits, size }: Disk['header'], granularityBits: number): number {
+function clustersNeeded({ clusterBits, size }: DirectoryContext['header'], granularityBits: number): number {
   const bits = Math.ceil(Number(size - (size % 512n)) / 2 ** granularityBits);
   return Math.ceil((Math.ceil(bits / 64) * 8) / 2 ** clusterBits);
 }
@@ -159,16 +160,27 @@ export interface BitmapsInfo {
   /** As QEMU lists them: none if they are stale. */
   readonly qemu: readonly QemuBitmap[];
   readonly stale: boolean;
+  /** How many there are; what is listed may be fewer. */
+  readonly count: number;
   readonly bitmaps: readonly BitmapInfo[];
+  /** The offset at which the list goes on, if it does. */
+  readonly next?: number | undefined;
 }
 
-/** Says what the bitmaps are: costs nothing more. `limit` of them are listed, from `offset` on. */
-export function describeBitmaps(
-  { bitmaps, stale }: BitmapList,
-  { offset = 0, limit = bitmaps.length }: { readonly offset?: number; readonly limit?: number } = {},
-): BitmapsInfo {
-  const page = bitmaps.slice(offset, offset + limit);
-  return { qemu: stale ? [] : page.map(qemuBitmap), stale, bitmaps: page.map(bitmapInfo) };
+/** Says what the bitmaps are: costs nothing more, and time for what is listed only. */
+export function describeBitmaps({ bitmaps, stale }: BitmapList, page: Page = {}): BitmapsInfo {
+  const both = (index: number) => {
+    const bitmap = bitmaps[index] as Bitmap;
+    return { ...(stale ? {} : { qemu: qemuBitmap(bitmap) }), info: bitmapInfo(bitmap) };
+  };
+  const { items, next } = paged(bitmaps.length, both, page);
+  return {
+    qemu: items.flatMap(({ qemu }) => qemu ?? []),
+    stale,
+    count: bitmaps.length,
+    bitmaps: items.map(({ info }) => info),
+    next,
+  };
 }
 
 function qemuBitmap({ inUse, auto, name, granularityBits }: Bitmap): QemuBitmap {

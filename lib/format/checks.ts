@@ -5,6 +5,7 @@ import { type Features, INCOMPATIBLE } from './features.ts';
 import type { Header } from './header.ts';
 import { FORMAT_LIMITS } from './limits.ts';
 import { LUKS_HEADER_BYTES } from './luks.ts';
+import { snapshotTableFault } from './snapshot-table.ts';
 import { readStruct, viewOf } from './struct.ts';
 
 /** What the checks look at. */
@@ -18,6 +19,13 @@ export interface Facts {
 
 type Warn = (warning: Warning) => void;
 
+export interface OpenOptions {
+  /** The L1 table may lie on the header or past the end of the file: whoever asks will find that out and say so. */
+  readonly tablesAnywhere?: boolean;
+  /** The L1 table may run past the end of the file. */
+  readonly cutTables?: boolean | undefined;
+}
+
 /**
  * Everything about a header that can be told in constant time. What could make the disk's bytes wrong is refused; what
  * cannot is a warning. `info` and `convert` both pass through here.
@@ -26,10 +34,10 @@ type Warn = (warning: Warning) => void;
  * `L1_TOO_LARGE`, `L1_TOO_SMALL`, `BAD_L1_OFFSET`, `L1_OVERLAPS_HEADER`, `L1_BEYOND_EOF`, `BAD_CRYPTO_EXT`,
  * `BAD_LUKS_HEADER`, `BAD_BACKING_FORMAT`.
  */
-export function checkFacts(facts: Facts, warn: Warn): void {
+export function checkFacts(facts: Facts, warn: Warn, options: OpenOptions = {}): void {
   checkCompressionType(facts);
   checkSubclusters(facts);
-  checkL1(facts, warn);
+  checkL1(facts, warn, options);
   checkEncryption(facts);
   checkBackingFormat(facts, warn);
   warnAboutFeatures(facts, warn);
@@ -65,7 +73,7 @@ export function l1EntriesNeeded({ header, features }: Pick<Facts, 'header' | 'fe
   return Number((header.size + coverage - 1n) / coverage);
 }
 
-function checkL1(facts: Facts, warn: Warn): void {
+function checkL1(facts: Facts, warn: Warn, { tablesAnywhere = false, cutTables = false }: OpenOptions): void {
   const { header, fileSize } = facts;
   const { l1Size, l1TableOffset: offset, size } = header;
   const needed = l1EntriesNeeded(facts);
@@ -84,10 +92,10 @@ function checkL1(facts: Facts, warn: Warn): void {
       at: 'header.l1_size',
     });
   }
-  if (l1Size > 0 && offset === 0n) {
+  if (l1Size > 0 && offset === 0n && !tablesAnywhere) {
     throw new UnqcowError('L1_OVERLAPS_HEADER', 'the L1 table lies at 0', { at: 'header.l1_table_offset' });
   }
-  if (needed > 0 && offset + BigInt(needed) * 8n > fileSize) {
+  if (needed > 0 && offset + BigInt(needed) * 8n > fileSize && !tablesAnywhere && !cutTables) {
     throw new UnqcowError('L1_BEYOND_EOF', `${needed} entries at ${offset} run past the file's ${fileSize} bytes`, {
       at: 'header.l1_table_offset',
     });
@@ -186,14 +194,8 @@ export function hasRefcountTable({ refcountTableOffset, refcountTableClusters, c
 }
 
 function warnAboutSnapshots({ header }: Facts, warn: Warn): void {
-  const { nbSnapshots, snapshotsOffset, clusterBits } = header;
-  if (nbSnapshots > FORMAT_LIMITS.maxSnapshots) {
-    const message = `${nbSnapshots} snapshots are more than ${FORMAT_LIMITS.maxSnapshots}`;
-    warn({ code: 'SNAPSHOT_TABLE_TOO_LARGE', message, at: 'header.nb_snapshots' });
-  } else if (snapshotsOffset % (1n << BigInt(clusterBits)) !== 0n) {
-    const message = `the snapshot table cannot lie at ${snapshotsOffset}`;
-    warn({ code: 'BAD_SNAPSHOT_TABLE', message, at: 'header.snapshots_offset' });
-  }
+  const fault = snapshotTableFault(header);
+  if (fault) warn(fault);
 }
 
 function warnAboutBitmaps({ header, features, extensions, fileSize }: Facts, warn: Warn): void {

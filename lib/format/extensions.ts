@@ -65,18 +65,19 @@ function walk(area: Uint8Array, start: number, end: number, more: boolean): Exte
   const view = viewOf(area);
   let at = start;
   while (at < end) {
-    if (at + 8 > area.length) return more ? undefined : { list, known, unknown };
+    const offset = at + 8;
+    const place = `header.extensions[${list.length}]`;
+    // Before whether the file has them: its missing bytes are an END marker, which must fit as well.
+    if (offset > end)
+      throw new UnqcowError('HEADER_EXT_TOO_LARGE', `an extension starts at ${at}, and ${end} is their end`, {
+        at: place,
+      });
+    if (offset > area.length) return more ? undefined : { list, known, unknown };
     const type = view.getUint32(at);
     const length = view.getUint32(at + 4);
-    const offset = at + 8;
-    if (offset > end || length > end - offset) {
-      throw new UnqcowError(
-        'HEADER_EXT_TOO_LARGE',
-        `extension 0x${type.toString(16)} of ${length} bytes runs past ${end}`,
-        {
-          at: `header.extensions[${list.length}]`,
-        },
-      );
+    if (length > end - offset) {
+      const message = `extension 0x${type.toString(16)} of ${length} bytes runs past ${end}`;
+      throw new UnqcowError('HEADER_EXT_TOO_LARGE', message, { at: place });
     }
     if (type === 0) break;
     if (offset + length > area.length && more) return undefined;

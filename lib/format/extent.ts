@@ -1,3 +1,4 @@
+import type { ErrorCode, UnqcowError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 
 /** One compressed cluster's stream: where it starts in the host file and how long it is at most, in bytes. */
@@ -11,8 +12,9 @@ export interface CompressedCluster {
  *
  * - `unallocated`: not in this image; zeros, where nothing backs it. `host` is where space is set aside for it, if it is.
  * - `zero`: zeros; `host` likewise.
- * - `data`: plain bytes at `host`. The file may end less than a cluster before they do: what is missing is zeros.
+ * - `data`: plain bytes at `host`. If the file ends inside the last cluster, the missing bytes are zeros.
  * - `compressed`: one stream a cluster, in guest order, the first for the cluster at `origin`, which may be before `start`.
+ * - `lost`: zeros, since the image is damaged: only where it is read as far as it goes.
  */
 export type Extent =
   | ({ readonly kind: 'unallocated'; readonly host?: number | undefined } & ByteRange)
@@ -23,7 +25,15 @@ export type Extent =
       readonly origin: number;
       readonly clusterSize: number;
       readonly clusters: readonly CompressedCluster[];
-    } & ByteRange);
+    } & ByteRange)
+  | ({ readonly kind: 'lost' } & Fault & ByteRange);
+
+/** Why a stretch is lost: as a refusal would say it of the first place where that is so. */
+export interface Fault {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly at: string | undefined;
+}
 
 /** The part of an extent that lies within a range, which it must overlap. */
 export function clip(extent: Extent, range: ByteRange): Extent {
@@ -36,6 +46,7 @@ export function clip(extent: Extent, range: ByteRange): Extent {
     return { ...extent, start, end, origin: origin + from * clusterSize, clusters };
   }
   if (extent.kind === 'data') return { ...extent, start, end, host: extent.host + start - extent.start };
+  if (extent.kind === 'lost') return { ...extent, start, end };
   return { ...extent, start, end, host: extent.host === undefined ? undefined : extent.host + start - extent.start };
 }
 
@@ -68,6 +79,17 @@ export class ExtentJoiner {
       open.end = end;
       open.clusters.push(cluster);
     } else this.#begin({ kind: 'compressed', start, end, origin: start, clusterSize, clusters: [cluster] });
+  }
+
+  lost(start: number, end: number, { code, message, at }: Pick<UnqcowError, keyof Fault>): void {
+    const open = this.#open;
+    if (open?.kind === 'lost' && open.code === code) open.end = end;
+    else this.#begin({ kind: 'lost', start, end, code, message, at });
+  }
+
+  /** How many are complete so far. */
+  get count(): number {
+    return this.#done.length;
   }
 
   /**

@@ -3,6 +3,8 @@ import type { Qcow1Geometry } from './qcow1/geometry.ts';
 /** What an image's guest bytes are found by, whatever its format. Small enough for a job's item. */
 export type Geometry = Qcow1Geometry | Qcow2Geometry | RawGeometry;
 
+export type Compression = 'deflate' | 'zstd';
+
 /** The sizes that turn a guest offset into an L1 index, an L2 index and an offset in a cluster. */
 export interface Qcow2Geometry {
   readonly version: 2 | 3;
@@ -12,7 +14,7 @@ export interface Qcow2Geometry {
   /** Entries of 16 bytes, which say of each 32nd of a cluster whether it is there. */
   readonly extendedL2: boolean;
   /** What compressed clusters are compressed by. */
-  readonly compression: 'deflate' | 'zstd';
+  readonly compression: Compression;
   /** The clusters lie in another file, each at its guest offset. */
   readonly dataFile: boolean;
   /** Bytes that the file lacks would not decrypt to zeros. */
@@ -25,6 +27,13 @@ export interface RawGeometry {
   /** The file's length, which need not be a multiple of anything. */
   readonly diskSize: number;
 }
+
+/** What an image's compressed clusters are compressed by: version 1 knows deflate only. */
+export const compressionOf = (geometry: Geometry): Compression =>
+  'compression' in geometry ? geometry.compression : 'deflate';
+
+/** Whether what lies plain in the file is encrypted. */
+export const isEncrypted = (geometry: Geometry): boolean => 'encrypted' in geometry && geometry.encrypted;
 
 type Tables = Pick<Qcow2Geometry, 'clusterBits' | 'extendedL2'>;
 
@@ -39,7 +48,7 @@ export function clusterSizeOf({ clusterBits }: { readonly clusterBits: number })
 }
 
 /** Entries in an L2 table, which is one cluster long. */
-export function l2EntriesOf(geometry: Tables): number {
+function l2EntriesOf(geometry: Tables): number {
   return clusterSizeOf(geometry) / l2EntryBytesOf(geometry);
 }
 

@@ -1,7 +1,8 @@
 import { UnqcowError } from '../errors.ts';
 import type { ByteSource } from '../source/byte-source.ts';
-import { KiB } from '../units.ts';
-import { checkFacts, type Facts, hasBacking, nameOfFeature } from './checks.ts';
+import { HEAD_LENGTH } from '../source/with-head.ts';
+import { backingName } from './backing-name.ts';
+import { checkFacts, type Facts, hasBacking, nameOfFeature, type OpenOptions } from './checks.ts';
 import { lastOf, readExtensions, text } from './extensions.ts';
 import { featuresOf } from './features.ts';
 import type { Qcow2Geometry } from './geometry.ts';
@@ -18,22 +19,19 @@ export interface Image extends Facts {
   readonly warnings: Warnings;
 }
 
-/** What `openImage` reads first: also what opening an S3 object brings along, so that it costs nothing more. */
-const HEAD = 64 * KiB;
-
 /**
  * Reads and checks the header and its extensions: one read of 64 KiB, a second one where extensions or the backing
  * file's name lie further on.
  *
  * @throws UnqcowError as `parseHeader`, `readExtensions` and `checkFacts` do.
  */
-export async function openImage(source: ByteSource): Promise<Image> {
+export async function openImage(source: ByteSource, options: OpenOptions = {}): Promise<Image> {
   const warnings = new Warnings();
-  const head = await source.read({ start: 0, end: Math.min(HEAD, source.size) });
+  const head = await source.read({ start: 0, end: Math.min(HEAD_LENGTH, source.size) });
   const header = parseHeader(head, source.size, warnings.add);
   const extensions = await readExtensions(source, header, head);
   const facts: Facts = { header, features: featuresOf(header), extensions, fileSize: source.size };
-  checkFacts(facts, warnings.add);
+  checkFacts(facts, warnings.add, options);
   const other = knownFormat(head);
   if (other) warnings.add({ code: 'MULTIPLE_FORMATS', message: `the file also carries the signature of ${other}` });
   const diskSize = Number(header.size - (header.size % 512n));
@@ -49,7 +47,7 @@ export async function openImage(source: ByteSource): Promise<Image> {
       dataFile: facts.features.dataFile,
       encrypted: header.cryptMethod !== 0,
     },
-    backing: await backingOf(source, facts, head),
+    backing: await backingOf(source, facts, head, warnings),
     dataFile: dataFileOf(facts),
     warnings,
   };
@@ -59,6 +57,7 @@ async function backingOf(
   source: ByteSource,
   { header, extensions }: Facts,
   head: Uint8Array,
+  warnings: Warnings,
 ): Promise<Image['backing']> {
   if (!hasBacking(header)) return undefined;
   const start = Number(header.backingFileOffset);
@@ -69,8 +68,10 @@ async function backingOf(
     });
   }
   const format = lastOf(extensions, 'backing format');
-  const name = end <= head.length ? head.subarray(start, end) : await source.read({ start, end });
-  return { name: text(name), format: format && text(format.data) };
+  const bytes = end <= head.length ? head.subarray(start, end) : await source.read({ start, end });
+  const name = backingName(bytes, warnings.add);
+  // An empty one states nothing.
+  return name === undefined ? undefined : { name, format: (format && text(format.data)) || undefined };
 }
 
 function dataFileOf({ features, extensions }: Facts): Image['dataFile'] {

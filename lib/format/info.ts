@@ -2,11 +2,13 @@ import { dirname, join } from 'node:path';
 import type { Warning } from '../errors.ts';
 import { type BitmapInfo, type BitmapsInfo, describeBitmaps, readBitmaps } from './bitmaps.ts';
 import { l1EntriesNeeded, nameOfFeature } from './checks.ts';
+import { lastOf, text } from './extensions.ts';
 import { AUTOCLEAR, bitsOf, COMPATIBLE } from './features.ts';
 import { clusterSizeOf } from './geometry.ts';
 import type { Image } from './image.ts';
 import { describeLuks, type LuksInfo } from './luks.ts';
 import { readLuks } from './luks-header.ts';
+import type { Page } from './page.ts';
 import {
   describeSnapshots,
   type QemuSnapshot,
@@ -50,8 +52,13 @@ export interface UnqcowInfo {
   readonly 'unknown-extensions': number;
   readonly l1: { readonly offset: bigint; readonly entries: number; readonly needed: number };
   /** All that the table says of them; a page of it, over HTTP. */
-  readonly snapshots: { readonly count: number; readonly list: readonly SnapshotInfo[] };
-  readonly bitmaps: { readonly stale: boolean; readonly list: readonly BitmapInfo[] };
+  readonly snapshots: { readonly count: number; readonly next?: number; readonly list: readonly SnapshotInfo[] };
+  readonly bitmaps: {
+    readonly stale: boolean;
+    readonly count: number;
+    readonly next?: number;
+    readonly list: readonly BitmapInfo[];
+  };
   readonly warnings: readonly Warning[];
 }
 
@@ -60,18 +67,17 @@ export interface InfoTables {
   readonly snapshots: SnapshotsInfo;
   readonly bitmaps: BitmapsInfo;
   readonly luks?: LuksInfo | undefined;
+  /** Characters of a data file's name that are shown: it may be as long as a cluster. */
+  readonly longestName?: number | undefined;
 }
 
 const NO_TABLES: InfoTables = {
   snapshots: { count: 0, qemu: [], records: [] },
-  bitmaps: { qemu: [], stale: false, bitmaps: [] },
+  bitmaps: { qemu: [], stale: false, count: 0, bitmaps: [] },
 };
 
-/** Which entries of a long list to show. */
-export interface Page {
-  readonly offset?: number;
-  readonly limit?: number;
-}
+/** No file's name is longer than this; where an answer has a limit, no more of one is shown. */
+const LONGEST_NAME = 4096;
 
 /**
  * Reads the tables of snapshots and bitmaps and the LUKS header, side by side, and says what is in the image. Costs nothing more than
@@ -84,6 +90,7 @@ export async function inspect(image: Image, filename: string, page: Page = {}): 
     snapshots: describeSnapshots(image, snapshots, page),
     bitmaps: describeBitmaps(bitmaps, page),
     luks: encryption && describeLuks(encryption.header),
+    longestName: page.maxBytes && LONGEST_NAME,
   });
 }
 
@@ -121,7 +128,10 @@ function besides(filename: string, name: string): string {
   return bucket + (folder === '.' ? name : join(folder, name));
 }
 
-function formatSpecific({ header, features, dataFile }: Image, { bitmaps, luks }: InfoTables): FormatSpecific {
+function formatSpecific(
+  { header, features, dataFile, extensions }: Image,
+  { bitmaps, luks, longestName }: InfoTables,
+): FormatSpecific {
   const compressionType = header.compressionType === 1 ? 'zstd' : 'zlib';
   const common = {
     'compression-type': compressionType,
@@ -130,6 +140,7 @@ function formatSpecific({ header, features, dataFile }: Image, { bitmaps, luks }
     ...(luks ? { encrypt: luks } : {}),
   };
   if (header.version === 2) return { compat: '0.10', ...common };
+  const named = lastOf(extensions, 'data file name');
   return {
     compat: '1.1',
     ...common,
@@ -137,7 +148,8 @@ function formatSpecific({ header, features, dataFile }: Image, { bitmaps, luks }
     corrupt: features.corrupt,
     'extended-l2': features.extendedL2,
     ...(bitmaps.qemu.length > 0 ? { bitmaps: bitmaps.qemu } : {}),
-    ...(dataFile?.name === undefined ? {} : { 'data-file': dataFile.name }),
+    // QEMU tells the name also where the image has its data inside.
+    ...(named ? { 'data-file': text(named.data).slice(0, longestName) } : {}),
     ...(dataFile === undefined ? {} : { 'data-file-raw': dataFile.raw }),
   };
 }
@@ -162,8 +174,10 @@ function unqcowInfo(image: Image, { snapshots, bitmaps }: InfoTables): UnqcowInf
     })),
     'unknown-extensions': extensions.unknown,
     l1: { offset: header.l1TableOffset, entries: header.l1Size, needed: l1EntriesNeeded(image) },
-    snapshots: { count: snapshots.count, list: snapshots.records },
-    bitmaps: { stale: bitmaps.stale, list: bitmaps.bitmaps },
+    snapshots: { count: snapshots.count, ...nextOf(snapshots), list: snapshots.records },
+    bitmaps: { stale: bitmaps.stale, count: bitmaps.count, ...nextOf(bitmaps), list: bitmaps.bitmaps },
     warnings: warnings.list(),
   };
 }
+
+const nextOf = ({ next }: { readonly next?: number | undefined }) => (next === undefined ? {} : { next });

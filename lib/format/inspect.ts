@@ -1,5 +1,6 @@
-import { type ImageInfo, inspect, type Page } from './info.ts';
+import { type ImageInfo, inspect } from './info.ts';
 import { type AnyImage, isQcow1 } from './open-any.ts';
+import type { Page } from './page.ts';
 import { describeQcow1, type Qcow1Info } from './qcow1/info.ts';
 
 export type AnyInfo = ImageInfo | Qcow1Info;

@@ -2,10 +2,11 @@ import type { Warning } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import type { ByteSource } from '../source/byte-source.ts';
 import { clip, type Extent } from './extent.ts';
-import { extentBatches, type Qcow2Map } from './extents.ts';
-import { clusterSizeOf, type Geometry, l2CoverageOf, type RawGeometry } from './geometry.ts';
+import { extentBatches, type Qcow2Map, type Salvage } from './extents.ts';
+import { clusterSizeOf, type Geometry, l2CoverageOf, type Qcow2Geometry, type RawGeometry } from './geometry.ts';
+import { withoutOverlaps } from './overlaps.ts';
 import { qcow1Batches } from './qcow1/extents.ts';
-import { l2CoverageOf as qcow1Coverage } from './qcow1/geometry.ts';
+import { l2BytesOf, type Qcow1Geometry, l2CoverageOf as qcow1Coverage } from './qcow1/geometry.ts';
 import type { Qcow1Map } from './qcow1/l1.ts';
 
 export interface RawMap {
@@ -21,6 +22,19 @@ const isVersion1 = (map: LayerMap): map is Qcow1Map => map.geometry.version === 
 /** Whether a map of it can travel: the tables of a version 1 disk over 8 TiB are not held in memory. */
 export const isPortable = (map: LayerMap): boolean => !('image' in map);
 
+/** Guest bytes that so many bytes of a layer's tables map, in whole tables; any number where there are none. */
+export function reachOfTables(map: LayerMap, bytes: number): number {
+  if (isRaw(map)) return Number.POSITIVE_INFINITY;
+  const { geometry } = map;
+  const table = geometry.version === 1 ? l2BytesOf(geometry) : clusterSizeOf(geometry);
+  return coverageOf(geometry) * Math.max(1, Math.floor(bytes / table));
+}
+
+/** Guest bytes that one L2 table maps. */
+function coverageOf(geometry: Qcow1Geometry | Qcow2Geometry): number {
+  return geometry.version === 1 ? qcow1Coverage(geometry) : l2CoverageOf(geometry);
+}
+
 /** The L2 tables that map a stretch of disk. */
 export interface TableSlice {
   /** The L1 index of the first of `l2Offsets`. */
@@ -32,7 +46,7 @@ export interface TableSlice {
 export function sliceOf(map: LayerMap, { start, end }: ByteRange): TableSlice | null {
   if (!('l2Offsets' in map)) return null;
   const { firstTable, l2Offsets, geometry } = map;
-  const coverage = geometry.version === 1 ? qcow1Coverage(geometry) : l2CoverageOf(geometry);
+  const coverage = coverageOf(geometry);
   const from = Math.min(Math.floor(start / coverage) - firstTable, l2Offsets.length);
   const to = Math.min(Math.ceil(end / coverage) - firstTable, l2Offsets.length);
   return {
@@ -43,8 +57,9 @@ export function sliceOf(map: LayerMap, { start, end }: ByteRange): TableSlice | 
 
 /** A layer's map again, out of its geometry and a slice of its tables. */
 export function mapOf(geometry: Geometry, slice: TableSlice | null): LayerMap {
-  const tables = slice ?? { firstTable: 0, l2Offsets: [] };
   if (geometry.version === 'raw') return { geometry };
+  const tables = slice ?? { firstTable: 0, l2Offsets: [] };
+  // Told apart for the compiler: a map's geometry is of one version.
   return geometry.version === 1 ? { geometry, ...tables } : { geometry, ...tables };
 }
 
@@ -57,12 +72,14 @@ export interface Layer {
   readonly data: ByteSource;
   /** How what lies there plain is encrypted, if it is. */
   readonly cipher?: LayerCipher | undefined;
+  /** Set where damage is passed over: what it hits is `lost`, whatever the layers below have there. */
+  readonly salvage?: Salvage | undefined;
 }
 
 export interface LayerCipher {
   /** Whether sectors are numbered by where they lie in the file, or on the disk. */
   readonly numbering: 'host' | 'guest';
-  /** Decrypts whole sectors of 512 bytes in place; `firstSector` is the first one's number. */
+  /** Decrypts whole sectors of 512 bytes in place; `firstSector` is the first one's number, in that numbering. */
   readonly decrypt: (bytes: Uint8Array, firstSector: number) => void;
 }
 
@@ -90,7 +107,7 @@ export interface WalkOptions {
  *
  * Costs what `extentBatches` does, for each layer the tables of what the layers before leave open.
  *
- * @param range Guest bytes; starts and ends on a cluster of the first layer, or at the disk's end.
+ * @param range Guest bytes, within the disk; need not be aligned.
  */
 export function diskBatches(disk: Disk, range: ByteRange, options: WalkOptions = {}): AsyncGenerator<DiskBatch> {
   return walk(disk.layers, 0, range, options);
@@ -131,7 +148,7 @@ function reachOf({ map }: Layer): number {
 
 /** One layer's extents within a range that need not be aligned to its clusters. */
 async function* layerBatches(layer: Layer, range: ByteRange, options: WalkOptions): AsyncGenerator<readonly Extent[]> {
-  const { map, source, data } = layer;
+  const { map, source, data, salvage } = layer;
   if (isRaw(map)) {
     yield rawExtents(map, range);
     return;
@@ -141,9 +158,16 @@ async function* layerBatches(layer: Layer, range: ByteRange, options: WalkOption
   const end = Math.min(Math.ceil(range.end / clusterSize) * clusterSize, map.geometry.diskSize);
   const isAligned = start === range.start && end === range.end;
   const batches = isVersion1(map)
-    ? qcow1Batches(source, map, { start, end }, options)
-    : extentBatches(source, map, { start, end }, { ...options, dataSize: data.size });
-  for await (const batch of batches) yield isAligned ? batch : clipped(batch, range);
+    ? qcow1Batches(source, map, { start, end }, { ...options, salvage })
+    : extentBatches(source, map, { start, end }, { ...options, salvage, dataSize: data.size });
+  for await (const batch of batches) {
+    const sound = salvage ? soundOf(batch, salvage, clusterSize) : batch;
+    yield isAligned ? sound : clipped(sound, range);
+  }
+}
+
+function soundOf(batch: readonly Extent[], { places }: Salvage, clusterSize: number): readonly Extent[] {
+  return places ? batch.flatMap((extent) => [...withoutOverlaps(places, extent, clusterSize)]) : batch;
 }
 
 function clipped(batch: readonly Extent[], range: ByteRange): Extent[] {

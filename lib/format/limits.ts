@@ -14,6 +14,8 @@ export const FORMAT_LIMITS = {
   maxBitmapDirectoryBytes: 67_107_840,
   /** Offsets in L1 and L2 entries have 56 bits; where tables lie may be up to this. */
   maxOffset: 2n ** 63n - 1n,
+  /** QEMU reads no byte of a file past this. */
+  maxRead: 2n ** 63n - 2n ** 30n,
 } as const;
 
 /** Bytes, whatever the cluster would hold. */

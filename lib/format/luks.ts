@@ -1,4 +1,5 @@
 import { UnqcowError } from '../errors.ts';
+import { SECTOR } from '../units.ts';
 import { text } from './extensions.ts';
 import { readStruct, type Struct, viewOf } from './struct.ts';
 
@@ -35,7 +36,6 @@ const SLOTS = 8;
 
 /** What a LUKS1 header needs to be parsed, in bytes. Key material follows it. */
 export const LUKS_HEADER_BYTES = FIRST_SLOT + SLOTS * SLOT_BYTES;
-const SECTOR = 512;
 const MAGIC = [0x4c, 0x55, 0x4b, 0x53, 0xba, 0xbe];
 const SLOT_STATES = new Map([
   [0x00ac71f3, true],

@@ -1,6 +1,7 @@
 import type { ByteRange } from '../ranges.ts';
 import type { Extent } from './extent.ts';
-import type { DiskBatch } from './layer.ts';
+import { isEncrypted } from './geometry.ts';
+import type { DiskBatch, Layer } from './layer.ts';
 
 /** An entry as `qemu-img map --output=json` prints it (`compressed` from QEMU 8.2 on). */
 export interface MapEntry {
@@ -13,23 +14,24 @@ export interface MapEntry {
   readonly zero: boolean;
   readonly data: boolean;
   readonly compressed: boolean;
-  /** Host offset. Compressed and encrypted bytes have none that one could read. */
+  /** Host offset. Missing for compressed clusters and in encrypted files: their bytes cannot be read as they lie. */
   readonly offset?: number;
 }
 
 /**
  * Turns a disk's extents into entries, joining neighbours as `qemu-img` does: same flags, and offsets that continue.
  *
- * @param isEncrypted Whether a layer's bytes are encrypted: they have no offset that one could read.
+ * @param layers The disk's.
  */
 export async function* mapEntries(
   batches: AsyncIterable<DiskBatch>,
-  isEncrypted: (layer: number) => boolean = () => false,
+  layers: readonly Pick<Layer, 'map'>[],
 ): AsyncGenerator<MapEntry> {
+  const encrypted = layers.map(({ map }) => isEncrypted(map.geometry));
   let open: MapEntry | undefined;
   for await (const { layer, extents } of batches) {
     for (const extent of extents) {
-      const next = asEntry(extent, layer, isEncrypted(layer));
+      const next = asEntry(extent, layer, encrypted[layer] === true);
       if (open && continues(open, next)) {
         open = { ...open, length: open.length + next.length };
         continue;
@@ -43,20 +45,17 @@ export async function* mapEntries(
 
 function asEntry(extent: Extent, depth: number, encrypted: boolean): MapEntry {
   const base = { ...spanOf(extent), depth };
+  // Of encrypted files no offset is told, not even of zeros.
+  const place = 'host' in extent && !encrypted ? at(extent.host) : {};
   switch (extent.kind) {
     case 'unallocated':
-      return { ...base, present: false, zero: true, data: false, compressed: false, ...at(extent.host) };
+      return { ...base, present: false, zero: true, data: false, compressed: false, ...place };
     case 'zero':
-      return { ...base, present: true, zero: true, data: false, compressed: false, ...at(extent.host) };
+      return { ...base, present: true, zero: true, data: false, compressed: false, ...place };
     case 'data':
-      return {
-        ...base,
-        present: true,
-        zero: false,
-        data: true,
-        compressed: false,
-        ...at(encrypted ? undefined : extent.host),
-      };
+      return { ...base, present: true, zero: false, data: true, compressed: false, ...place };
+    case 'lost':
+      return { ...base, present: true, zero: true, data: false, compressed: false };
     case 'compressed':
       return { ...base, present: true, zero: false, data: true, compressed: true };
   }

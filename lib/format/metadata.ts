@@ -2,12 +2,15 @@ import { UnqcowError } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import { readBitmaps } from './bitmaps.ts';
 import { hasRefcountTable } from './checks.ts';
-import type { Extent } from './extent.ts';
+import { refblockOffsetOf } from './entry-bits.ts';
 import { clusterSizeOf } from './geometry.ts';
 import type { Image } from './image.ts';
+import { lowerBound } from './lower-bound.ts';
+import type { MetadataPlaces, MetadataSpan } from './overlaps.ts';
 import { snapshotRanges } from './snapshot-choice.ts';
-import { readSnapshots } from './snapshots.ts';
+import type { SnapshotTable } from './snapshot-table.ts';
 import { viewOf } from './struct.ts';
+import type { TableDamage } from './walk.ts';
 
 /** One kind of the image's own tables, and where in the file it lies: ascending, and apart from each other. */
 interface MetadataClass {
@@ -17,60 +20,86 @@ interface MetadataClass {
   readonly endOf: (i: number) => number;
 }
 
-/**
- * Where an image keeps its own tables. A data cluster there would copy them into the guest's disk; QEMU lets it.
- */
-export class MetadataMap {
-  readonly #classes: readonly MetadataClass[];
+/** The tables of a version 2 or 3 image. */
+export class MetadataMap implements MetadataPlaces {
+  readonly #clusterSize: number;
+  readonly #others: readonly MetadataClass[];
+  readonly #all: readonly MetadataClass[];
+  /** Whether no L2 table lies on one of the others. */
+  readonly tablesAreClear: boolean;
 
-  constructor(classes: readonly MetadataClass[]) {
-    this.#classes = classes;
+  /**
+   * @param l2Offsets Where the L2 tables lie.
+   * @param active Where those of the active disk lie, ascending, if these are a snapshot's: some may be among them.
+   */
+  constructor(clusterSize: number, others: readonly MetadataClass[], l2Offsets: Float64Array, active: Float64Array) {
+    this.#clusterSize = clusterSize;
+    this.#others = others;
+    const tables = l2Offsets.filter((offset) => offset % clusterSize === 0 && offset > 0);
+    const sound = tables.filter((offset) => !this.damageOf(0, offset));
+    this.tablesAreClear = sound.length === tables.length;
+    const own = clusters('L2 table', sound.sort(), clusterSize);
+    this.#all = [...others, own, clusters('active L2 table', active, clusterSize)];
   }
 
-  /** @throws UnqcowError `METADATA_OVERLAP` if the extent's bytes lie on metadata. Logarithmic in the tables' number. */
-  assertClear(extent: Extent): void {
-    if (extent.kind === 'data') this.#assertClear(extent.host, extent.host + extent.end - extent.start, extent.start);
-    if (extent.kind !== 'compressed') return;
-    // A stream's sector count may reach over its neighbours; where it starts may not.
-    for (const { host } of extent.clusters) this.#assertClear(host, host + 1, extent.start);
+  overlapOf(range: ByteRange): MetadataSpan | undefined {
+    return firstOf(this.#all, range);
   }
 
-  #assertClear(start: number, end: number, guest: number): void {
-    for (const each of this.#classes) {
-      const found = overlapped(each, start, end);
-      if (found === undefined) continue;
-      const message = `the data for the disk's bytes from ${guest} on lies on the ${each.name} at ${found}`;
-      throw new UnqcowError('METADATA_OVERLAP', message, { at: `disk[${guest}]` });
-    }
+  /** Whether an L2 table lies on one of the others. */
+  damageOf(l1Index: number, offset: number): TableDamage | undefined {
+    const found = firstOf(this.#others, { start: offset, end: offset + this.#clusterSize });
+    if (!found) return undefined;
+    const message = `the L2 table at ${offset} lies on the ${found.name} at ${found.start}`;
+    return { fault: new UnqcowError('METADATA_OVERLAP', message, { at: `l1[${l1Index}]` }), readable: 0 };
   }
 }
 
-/** Where the first range of a class starts that has bytes of `[start, end)`, if there is one. */
-function overlapped({ starts, endOf }: MetadataClass, start: number, end: number): number | undefined {
-  // The last range that starts before `end` is the only one that can reach into it, since ranges do not overlap.
-  const last = lowerBound(starts, end) - 1;
-  return last >= 0 && endOf(last) > start ? starts[last] : undefined;
+function firstOf(classes: readonly MetadataClass[], range: ByteRange): MetadataSpan | undefined {
+  let first: MetadataSpan | undefined;
+  for (const each of classes) {
+    const found = overlapped(each, range);
+    if (found && (!first || found.start < first.start)) first = found;
+  }
+  return first;
+}
+
+/** The first span of a class that has bytes of a range, if there is one. */
+function overlapped({ name, starts, endOf }: MetadataClass, { start, end }: ByteRange): MetadataSpan | undefined {
+  // Spans do not overlap: it is the last that starts no later than the range, or the one after that.
+  let i = Math.max(0, lowerBound(starts, start + 1) - 1);
+  if (i < starts.length && endOf(i) <= start) i += 1;
+  const from = starts[i];
+  return from !== undefined && from < end && endOf(i) > start ? { name, start: from, end: endOf(i) } : undefined;
+}
+
+interface MetadataTables {
+  readonly l1Table: Promise<Float64Array>;
+  readonly activeTables?: Promise<Float64Array> | undefined;
 }
 
 /**
  * Finds the header, L1 and L2 tables, refcount table and blocks, the snapshots' tables and the bitmap directory. Costs one
- * read, of the refcount table, and what `readSnapshots` and `readBitmaps` cost where there are any.
+ * read, of the refcount table, and what `readBitmaps` costs where there are any.
  *
- * @param l1Table As `readL1` returns it; not awaited first, so that one request can bring both tables.
- * @throws UnqcowError `METADATA_OVERLAP` at `l1[i]` if an L2 table lies on one of the others.
+ * @param l1Table As `readL1` returns it; not awaited first, so that one request can bring all tables.
+ * @param activeTables As `readActiveTables` returns it, where a snapshot is read: its own L2 tables may be among them.
+ * @param snapshotTable As `readSnapshots` returns it.
  */
 export async function readMetadata(
   image: Image,
-  l1Table: Promise<Float64Array>,
+  { l1Table, activeTables }: MetadataTables,
+  snapshotTable: Promise<SnapshotTable>,
   signal?: AbortSignal,
 ): Promise<MetadataMap> {
   const { header, geometry } = image;
   const clusterSize = clusterSizeOf(geometry);
   const refcounts = hasRefcountTable(header);
-  const [l1, blocks, snapshots, bitmaps] = await Promise.all([
+  const [l1, active = NO_TABLES, blocks, snapshots, bitmaps] = await Promise.all([
     l1Table,
-    refcounts ? readRefcountBlocks(image, signal) : new Float64Array(0),
-    readSnapshots(image, { signal }),
+    activeTables,
+    refcounts ? readRefcountBlocks(image, signal) : NO_TABLES,
+    snapshotTable,
     readBitmaps(image, { signal }),
   ]);
   const tableBytes = refcounts ? header.refcountTableClusters * clusterSize : 0;
@@ -84,18 +113,19 @@ export async function readMetadata(
     ...snapshotRanges(image, snapshots).map(({ name, ranges }) => spans(name, ranges)),
     spans('bitmap directory', bitmaps.directory ? [bitmaps.directory] : []),
   ];
-  for (const each of others) {
-    const index = l1.findIndex(
-      (offset) => offset !== 0 && overlapped(each, offset, offset + clusterSize) !== undefined,
-    );
-    if (index < 0) continue;
-    throw new UnqcowError('METADATA_OVERLAP', `the L2 table at ${l1[index]} lies on the ${each.name}`, {
-      at: `l1[${index}]`,
-    });
-  }
-  const tables = l1.filter((offset) => offset !== 0).sort();
-  return new MetadataMap([...others, clusters('L2 table', tables, clusterSize)]);
+  return new MetadataMap(clusterSize, others, l1, active);
 }
+
+/** @throws UnqcowError `METADATA_OVERLAP` at `l1[i]` if an L2 table lies on one of the image's other tables. */
+export function assertTablesClear(metadata: MetadataMap, l1: Float64Array): void {
+  if (metadata.tablesAreClear) return;
+  for (const [index, offset] of l1.entries()) {
+    const damage = offset === 0 ? undefined : metadata.damageOf(index, offset);
+    if (damage) throw damage.fault;
+  }
+}
+
+const NO_TABLES = new Float64Array(0);
 
 const spans = (name: string, ranges: readonly ByteRange[]): MetadataClass => ({
   name,
@@ -126,20 +156,8 @@ async function readRefcountBlocks({ source, header, geometry }: Image, signal?: 
   const view = viewOf(await source.read({ start, end }, { signal }));
   const blocks = new Float64Array(Math.floor(view.byteLength / 8));
   for (let i = 0; i < blocks.length; i += 1) {
-    const offset = view.getUint32(i * 8) * 2 ** 32 + ((view.getUint32(i * 8 + 4) & 0xfffffe00) >>> 0);
+    const offset = refblockOffsetOf(view.getUint32(i * 8), view.getUint32(i * 8 + 4));
     if (offset % clusterSize === 0) blocks[i] = offset;
   }
   return blocks.filter((offset) => offset !== 0).sort();
-}
-
-/** The index of the first element that is at least `value`. */
-function lowerBound(sorted: ArrayLike<number>, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

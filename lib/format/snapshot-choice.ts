@@ -9,12 +9,14 @@ import type { SnapshotTable } from './snapshot-table.ts';
 /**
  * Finds the snapshot that is meant. `snapshot.id=ID`, `snapshot.name=NAME` and `snapshot.id=ID,snapshot.name=NAME` are
  * read as `qemu-img convert -l` reads them, a comma in a value written twice; anything else is an id, or, if no snapshot
- * in the whole table has that id, a name. Of several the first is meant. Compared as bytes, up to a NUL.
+ * in the whole table has that id, a name. Of several the first is meant. Compared as bytes, up to a NUL. A number is a
+ * place in the table, from 0.
  *
  * @throws UnqcowError `SNAPSHOT_NOT_FOUND`; `BAD_REQUEST` for options that are none; what is wrong with the table.
  */
-export function findSnapshot(table: SnapshotTable, wanted: string): SnapshotRecord {
+export function findSnapshot(table: SnapshotTable, wanted: string | number): SnapshotRecord {
   if (table.fault) throw table.fault;
+  if (typeof wanted === 'number') return table.at(wanted);
   const options = optionsOf(wanted);
   const index = options ? find(table, options) : idFirst(table, wanted);
   if (index >= 0) return table.at(index);
@@ -60,7 +62,7 @@ export interface SnapshotDisk {
   /** The image's, with the snapshot's own disk size: bytes of VM state lie past it and are never read. */
   readonly geometry: Image['geometry'];
   /** Where its L1 table lies, as a host offset in bytes, and how many of its entries the disk needs. */
-  readonly l1: { readonly offset: number; readonly entries: number };
+  readonly l1: { readonly offset: number; readonly needed: number };
 }
 
 /**
@@ -81,21 +83,21 @@ export function snapshotDisk(image: Image, record: SnapshotRecord): SnapshotDisk
   if (!isPlace(image, record)) throw refuse(`the L1 table cannot lie at ${offset}`, 'l1_table_offset');
   const size = record.diskSize ?? header.size;
   const floored = size - (size % 512n);
-  const entries = l1EntriesNeeded({ ...image, header: { ...header, size: floored } });
-  if (l1Size < entries) throw refuse(`${size} bytes of disk need ${entries} entries, not ${l1Size}`, 'l1_size');
-  if (entries > 0 && offset === 0n) throw refuse('the L1 table lies on the header', 'l1_table_offset');
-  if (entries > 0 && offset + BigInt(entries * 8) > fileSize) {
-    throw refuse(`${entries} entries at ${offset} run past the file's ${fileSize} bytes`, 'l1_table_offset');
+  const needed = l1EntriesNeeded({ ...image, header: { ...header, size: floored } });
+  if (l1Size < needed) throw refuse(`${size} bytes of disk need ${needed} entries, not ${l1Size}`, 'l1_size');
+  if (needed > 0 && offset === 0n) throw refuse('the L1 table lies on the header', 'l1_table_offset');
+  if (needed > 0 && offset + BigInt(needed * 8) > fileSize) {
+    throw refuse(`${needed} entries at ${offset} run past the file's ${fileSize} bytes`, 'l1_table_offset');
   }
-  if (l1Size > entries && offset + BigInt(l1Size * 8) > fileSize) {
-    const message = `L1 entries from ${entries} on, which the disk does not need, run past the end of the file`;
+  if (l1Size > needed && offset + BigInt(l1Size * 8) > fileSize) {
+    const message = `L1 entries from ${needed} on, which the disk does not need, run past the end of the file`;
     warnings.add({ code: 'L1_SURPLUS_BEYOND_EOF', message, at: `snapshots[${index}].l1_size` });
   }
   if (size !== floored) {
     const message = `${size} is not a multiple of 512: the disk ends at ${floored}`;
     warnings.add({ code: 'SIZE_NOT_512', message, at: `snapshots[${index}].disk_size` });
   }
-  return { geometry: { ...image.geometry, diskSize: Number(floored) }, l1: { offset: Number(offset), entries } };
+  return { geometry: { ...image.geometry, diskSize: Number(floored) }, l1: { offset: Number(offset), needed } };
 }
 
 /** Whether an L1 table may lie there: on a cluster, and not past what the format can address. */

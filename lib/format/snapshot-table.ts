@@ -1,4 +1,4 @@
-import { UnqcowError } from '../errors.ts';
+import { UnqcowError, type Warning } from '../errors.ts';
 import type { ByteRange } from '../ranges.ts';
 import type { ByteSource } from '../source/byte-source.ts';
 import { KiB, MiB } from '../units.ts';
@@ -91,25 +91,41 @@ export class SnapshotTable {
   }
 }
 
+interface TableFault extends Warning {
+  readonly code: 'SNAPSHOT_TABLE_TOO_LARGE' | 'BAD_SNAPSHOT_TABLE';
+  readonly at: string;
+}
+
+/** Why the header cannot be true of any table, in a file of whatever length. */
+export function snapshotTableFault(header: Header): TableFault | undefined {
+  const { nbSnapshots: count, snapshotsOffset: offset, clusterBits } = header;
+  if (count > FORMAT_LIMITS.maxSnapshots) {
+    const message = `${count} snapshots are more than ${FORMAT_LIMITS.maxSnapshots}`;
+    return { code: 'SNAPSHOT_TABLE_TOO_LARGE', message, at: 'header.nb_snapshots' };
+  }
+  const isAligned = offset % (1n << BigInt(clusterBits)) === 0n;
+  if (isAligned && offset + leastBytes(header) <= FORMAT_LIMITS.maxOffset) return undefined;
+  return {
+    code: 'BAD_SNAPSHOT_TABLE',
+    message: `the snapshot table cannot lie at ${offset}`,
+    at: 'header.snapshots_offset',
+  };
+}
+
+const leastBytes = ({ nbSnapshots }: Header) => BigInt(nbSnapshots * SNAPSHOT_HEADER_BYTES);
+
 /**
  * What can be told of the table without reading it.
  *
  * @throws UnqcowError `SNAPSHOT_TABLE_TOO_LARGE`, `BAD_SNAPSHOT_TABLE`, `SNAPSHOT_TABLE_BEYOND_EOF`.
  */
 export function checkSnapshotTable(header: Header, fileSize: number): void {
-  const { nbSnapshots: count, snapshotsOffset: offset, clusterBits } = header;
-  if (count > FORMAT_LIMITS.maxSnapshots) {
-    const message = `${count} snapshots are more than ${FORMAT_LIMITS.maxSnapshots}`;
-    throw new UnqcowError('SNAPSHOT_TABLE_TOO_LARGE', message, { at: 'header.nb_snapshots' });
-  }
-  const least = BigInt(count * SNAPSHOT_HEADER_BYTES);
-  const at = 'header.snapshots_offset';
-  if (offset % (1n << BigInt(clusterBits)) !== 0n || offset + least > FORMAT_LIMITS.maxOffset) {
-    throw new UnqcowError('BAD_SNAPSHOT_TABLE', `the snapshot table cannot lie at ${offset}`, { at });
-  }
-  if (offset + least > fileSize) {
+  const { nbSnapshots: count, snapshotsOffset: offset } = header;
+  const fault = snapshotTableFault(header);
+  if (fault) throw new UnqcowError(fault.code, fault.message, { at: fault.at });
+  if (offset + leastBytes(header) > fileSize) {
     const message = `${count} snapshots at ${offset} run past the file's ${fileSize} bytes`;
-    throw new UnqcowError('SNAPSHOT_TABLE_BEYOND_EOF', message, { at });
+    throw new UnqcowError('SNAPSHOT_TABLE_BEYOND_EOF', message, { at: 'header.snapshots_offset' });
   }
 }
 

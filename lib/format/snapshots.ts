@@ -1,5 +1,6 @@
 import { UnqcowError, type WarningCode, WarningCodes } from '../errors.ts';
 import type { Image } from './image.ts';
+import { type Page, paged } from './page.ts';
 import { isWholeText, qemuText } from './qemu-text.ts';
 import { type SnapshotRecord, saysDiskSize } from './snapshot-record.ts';
 import { checkSnapshotTable, SnapshotTable } from './snapshot-table.ts';
@@ -100,23 +101,27 @@ export interface SnapshotsInfo {
   /** As QEMU lists them: none if the data lies in another file. */
   readonly qemu: readonly QemuSnapshot[];
   readonly records: readonly SnapshotInfo[];
-}
-
-/** Which entries to list: `limit` of them from `offset` on. */
-export interface Page {
-  readonly offset?: number;
-  readonly limit?: number;
+  /** The offset at which the list goes on, if it does. */
+  readonly next?: number | undefined;
 }
 
 /** Says what the snapshots are: costs nothing more, and time for what is listed only. */
 export function describeSnapshots(
   { dataFile }: Pick<Image, 'dataFile'>,
   table: SnapshotTable,
-  { offset = 0, limit = table.count }: Page = {},
+  page: Page = {},
 ): SnapshotsInfo {
-  const length = Math.max(0, Math.min(limit, table.count - offset));
-  const page = Array.from({ length }, (_, i) => table.at(offset + i));
-  return { count: table.count, qemu: dataFile ? [] : page.map(qemuSnapshot), records: page.map(snapshotInfo) };
+  const both = (index: number) => {
+    const record = table.at(index);
+    return { qemu: qemuSnapshot(record), record: snapshotInfo(record) };
+  };
+  const { items, next } = paged(table.count, both, page);
+  return {
+    count: table.count,
+    qemu: dataFile ? [] : items.map(({ qemu }) => qemu),
+    records: items.map(({ record }) => record),
+    next,
+  };
 }
 
 /** QEMU lists ids and names cut to what its own structures hold, one byte of which ends them. */

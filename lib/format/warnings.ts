@@ -1,4 +1,4 @@
-import type { Warning, WarningCode } from '../errors.ts';
+import { UnqcowError, type Warning, type WarningCode } from '../errors.ts';
 
 /** Gathers warnings, one per code: an image with a million odd entries must not make a million warnings. */
 export class Warnings {
@@ -16,4 +16,10 @@ export class Warnings {
       count === 1 ? first : { ...first, message: `${first.message} (and ${count - 1} more)` },
     );
   }
+}
+
+/** What was thrown while an image was open, which then also tells what was odd about the image by then. */
+export function withWarnings(error: unknown, warnings: Warnings | undefined): unknown {
+  if (error instanceof UnqcowError && warnings) error.warnings ??= warnings.list();
+  return error;
 }

@@ -1,19 +1,12 @@
 import { UnqcowError } from '../errors.ts';
-import type { Part } from '../plan/parts.ts';
-import { toBase64 } from '../sink/crc32.ts';
-import {
-  abortUpload,
-  completeUpload,
-  crc32OfParts,
-  listParts,
-  nameOf,
-  type Receipt,
-  type S3Target,
-  type Upload,
-} from '../sink/s3-multipart.ts';
-import { getText, headObject, type StoredObject } from '../sink/s3-object.ts';
+import { countByKind, type Part } from '../plan/parts.ts';
+import { isMade, isProven } from '../sink/s3-made.ts';
+import { abortUpload, completeUpload, crc32OfParts, listParts } from '../sink/s3-multipart.ts';
+import { getText, headObject, storedAs } from '../sink/s3-object.ts';
+import { replacing } from '../sink/s3-replacing.ts';
+import type { Receipt, S3Target, Upload } from '../sink/s3-target.ts';
 import { s3Source } from '../source/s3.ts';
-import { type ConversionResult, hexOf, type PlanRecord, type ShareResult } from './conversion.ts';
+import { type ConversionResult, destinationOf, hexOf, type PlanRecord, type ShareResult } from './conversion.ts';
 import type { Stores } from './stores.ts';
 
 /**
@@ -54,31 +47,28 @@ export async function finishUpload(
   made: readonly Receipt[],
 ): Promise<Pick<ConversionResult, 'destination' | 'size' | 'crc32' | 'proven'>> {
   const { diskSize: size, options } = plan;
-  const { bucket, key } = upload;
+  const { uploadId: _, ...target } = upload;
   const receipts = asPlanned(plan.parts, made);
   const crc32 = crc32OfParts(receipts);
-  const isThere = (object: StoredObject | undefined) =>
-    object?.size === size && crc32 !== undefined && object.crc32 === toBase64(crc32);
+  const whole = { size, crc32, etags: receipts.map(({ etag }) => etag) };
   try {
     const parts = asStored(receipts, await listParts(writer, upload));
-    await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size, overwrite: options.overwrite });
+    await replacing(writer, target, options.overwrite, (condition) =>
+      completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size, condition }),
+    );
   } catch (error) {
     // An earlier try may have done it, and its answer been lost; then this upload is one too many, if it is there at all.
     const mayBeDone =
       error instanceof UnqcowError && (error.code === 'UPLOAD_GONE' || error.code === 'DESTINATION_EXISTS');
-    if (!mayBeDone || !isThere(await headObject(writer, { bucket, key }))) throw error;
+    if (!mayBeDone || !isMade(await headObject(writer, target), whole)) throw error;
     await abortUpload(writer, upload);
   }
-  const object = await headObject(writer, { bucket, key });
-  if (object?.size !== size) {
-    throw new UnqcowError('CHECKSUM_MISMATCH', `${nameOf(upload)} has ${object?.size} bytes, not ${size}`);
-  }
-  const { etag, versionId } = object;
+  const object = await storedAs(writer, target, size);
   return {
-    destination: { bucket, key, etag, ...(versionId ? { versionId } : {}) },
+    destination: destinationOf(object),
     size,
     ...(crc32 === undefined ? {} : { crc32: hexOf(crc32) }),
-    proven: isThere(object),
+    proven: isProven(object, whole),
   };
 }
 
@@ -98,21 +88,16 @@ function asPlanned(parts: readonly Part[], receipts: readonly Receipt[]): Receip
 /**
  * The parts as the store has them now. A late duplicate of a worker may have replaced one after its receipt was written:
  * under KMS that has another ETag, so the store's own is taken, where length and CRC-32 say that the bytes are the same.
+ * A part that the store lists without a CRC-32 gets none here: Swift refuses a completion that names any.
  */
 function asStored(receipts: readonly Receipt[], stored: readonly Receipt[]): Receipt[] {
   const byNumber = new Map(stored.map((part) => [part.number, part]));
   return receipts.map((receipt) => {
     const part = byNumber.get(receipt.number);
     const sameBytes = part?.crc32 === undefined ? part?.etag === receipt.etag : part.crc32 === receipt.crc32;
-    if (part && part.length === receipt.length && sameBytes) return { ...receipt, etag: part.etag };
+    if (part && part.length === receipt.length && sameBytes) return part;
     throw new UnqcowError('RECEIPTS_MISMATCH', `the store's part ${receipt.number} is not the one that was made`);
   });
-}
-
-export function countByKind(parts: readonly Part[]): Record<Part['kind'], number> {
-  const counts = { data: 0, zero: 0, copy: 0 };
-  for (const { kind } of parts) counts[kind] += 1;
-  return counts;
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);

@@ -1,15 +1,19 @@
 import type { Warning } from '../errors.ts';
 import type { Geometry } from '../format/geometry.ts';
+import type { Estimate } from '../plan/estimate.ts';
 import type { Part } from '../plan/parts.ts';
 import type { PartTask } from '../plan/shares.ts';
-import type { CopySource, Receipt, S3Target } from '../sink/s3-multipart.ts';
+import type { Overwrite } from '../sink/s3-condition.ts';
+import type { Keeping } from '../sink/s3-description.ts';
+import type { StoredObject } from '../sink/s3-object.ts';
+import type { CopySource, Receipt, S3Target, Upload } from '../sink/s3-target.ts';
 import type { S3Pin } from '../source/s3.ts';
 import type { Gate } from './gate.ts';
 
 /** What a caller may decide about a conversion. */
-export interface ConversionOptions {
-  /** Whether an object at the destination may be replaced. */
-  readonly overwrite: boolean;
+export interface ConversionOptions extends Keeping {
+  /** What at the destination may be replaced. */
+  readonly overwrite: Overwrite;
   /** Whether long plain runs are copied within the store, rather than through us. */
   readonly copyParts: boolean;
   /** Whether runs of zeros are copied from an object of zeros. */
@@ -19,7 +23,7 @@ export interface ConversionOptions {
 }
 
 export const DEFAULT_OPTIONS: ConversionOptions = {
-  overwrite: true,
+  overwrite: 'own',
   copyParts: true,
   zeroParts: true,
   maxConcurrency: 200,
@@ -42,6 +46,7 @@ export type Planned =
       readonly options: ConversionOptions;
       readonly snapshot?: string | undefined;
       readonly gate?: Gate | undefined;
+      readonly keys?: S3Target | undefined;
     }
   | {
       readonly mode: 'parts';
@@ -52,6 +57,9 @@ export type Planned =
       readonly items: S3Target;
       readonly results: WorkPlace;
       readonly failure: S3Target;
+      /** Open, and on record. */
+      readonly upload: Pick<Upload, 'uploadId'>;
+      readonly keys?: S3Target | undefined;
       readonly maxConcurrency: number;
       readonly shares: number;
     };
@@ -69,6 +77,8 @@ export interface PlanRecord {
   readonly warnings: readonly Warning[];
   /** What planning cost. */
   readonly cost: Cost;
+  /** What the whole conversion will take, by the cost model. */
+  readonly estimate: Estimate;
 }
 
 /** One worker's share, as a line of `items.jsonl` holds it: everything that it needs, so that it reads no header and no L1. */
@@ -79,6 +89,8 @@ export interface Share {
   /** The files of the chain, the image first. */
   readonly layers: readonly ShareLayer[];
   readonly zeros?: CopySource | undefined;
+  /** Where the keys of encrypted layers lie, sealed. */
+  readonly keys?: S3Target | undefined;
   readonly parts: readonly PartTask[];
 }
 
@@ -123,6 +135,11 @@ export interface ConversionResult {
   readonly parts?: Readonly<Record<Part['kind'], number>>;
   readonly read: Cost;
   readonly warnings: readonly Warning[];
+}
+
+/** Where the raw disk lies, and which version of the object it is. */
+export function destinationOf({ bucket, key, owner, etag, versionId }: StoredObject): ConversionResult['destination'] {
+  return { bucket, key, ...(owner ? { owner } : {}), etag, ...(versionId ? { versionId } : {}) };
 }
 
 export function hexOf(crc32: number): string {

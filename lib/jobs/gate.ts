@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { UnqcowError } from '../errors.ts';
+import { isPlainRelative, keyBeside } from '../relative-name.ts';
 import { type Location, parseLocation } from '../source/location.ts';
 
 /** What a caller lets an image reach. */
@@ -31,17 +32,9 @@ export function resolve(gate: Gate, from: Location, name: string, at: string): L
   throw denied('which is not under an allowed prefix (--allow)');
 }
 
-/** `folder/base.qcow2`, and nothing that a file system, an URL or QEMU's block layer would read anything else into. */
-function isPlainRelative(name: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  if (name === '' || /[\\:%\u0000-\u001f\u007f\ufffd]/.test(name)) return false;
-  return name.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
-}
-
 function beside(from: Location, name: string): Location {
   if (from.kind === 'file') return { kind: 'file', path: posix.join(posix.dirname(from.path), name) };
-  // A key is no path: `/a` and `a//b` are keys of their own.
-  return { kind: 's3', bucket: from.bucket, key: from.key.slice(0, from.key.lastIndexOf('/') + 1) + name };
+  return { kind: 's3', bucket: from.bucket, key: keyBeside(from.key, name) };
 }
 
 function isUnder(place: Location, prefix: string): boolean {

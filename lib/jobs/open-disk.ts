@@ -1,40 +1,30 @@
-import { decryptorOf } from '../chunk/crypto/decrypt.ts';
+import { cipherOf } from '../chunk/crypto/decrypt.ts';
 import { UnqcowError } from '../errors.ts';
+import type { OpenOptions } from '../format/checks.ts';
 import { assertMappable, type Image, openImage } from '../format/image.ts';
-import { activeL1, readL1 } from '../format/l1.ts';
-import type { Disk, Layer } from '../format/layer.ts';
-import { type MetadataMap, readMetadata } from '../format/metadata.ts';
+import type { Disk, Layer, LayerCipher } from '../format/layer.ts';
 import { type AnyImage, isQcow1, openAny } from '../format/open-any.ts';
-import { openQcow1, type Qcow1Image } from '../format/qcow1/image.ts';
-import { readQcow1Map } from '../format/qcow1/l1.ts';
-import { Qcow1Metadata } from '../format/qcow1/metadata.ts';
-import { findSnapshot, snapshotDisk } from '../format/snapshot-choice.ts';
-import { readSnapshots } from '../format/snapshots.ts';
-import type { Warnings } from '../format/warnings.ts';
+import { openQcow1 } from '../format/qcow1/image.ts';
+import { type Warnings, withWarnings } from '../format/warnings.ts';
 import { assertOutputFits } from '../plan/s3-limits.ts';
 import type { OpenSource } from '../source/byte-source.ts';
-import { cached } from '../source/cached.ts';
-import { coalesced } from '../source/coalesced.ts';
 import type { Location } from '../source/location.ts';
-import { KiB, MiB } from '../units.ts';
+import { withCachedTables } from './cached-disk.ts';
+import { type FindOptions, type Found, findQcow1Tables, findTables } from './find-tables.ts';
 import { CLOSED, formatFor, type Gate, resolve } from './gate.ts';
-import { type Passphrases, passphraseFor, unlock } from './unlock.ts';
+import { Losses } from './losses.ts';
+import { byPassphrase, type KeyOf, type Passphrases } from './unlock.ts';
 
 /** How far a caller lets us go. */
-export interface DiskOptions {
+export interface DiskOptions extends FindOptions {
   readonly gate?: Gate;
   /** Opens a file that an image names and the gate let through. */
   readonly open?: (location: Location) => Promise<OpenSource>;
-  /** The id or name of the snapshot that is meant, instead of the active disk. */
-  readonly snapshot?: string | undefined;
   readonly passphrases?: Passphrases;
-  /** Only where the bytes lie is asked, not what they are: an encrypted image needs no key. */
-  readonly placesOnly?: boolean;
+  /** Where the keys of encrypted images come from, if not from `passphrases`. */
+  readonly keyOf?: KeyOf | undefined;
   /** Files in a chain, at most. */
   readonly maxDepth?: number;
-  /** Bytes of raw disk that are too many. */
-  readonly outputLimit?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** A disk that is open, with all files that it lies in. */
@@ -42,28 +32,21 @@ export interface OpenDisk extends Disk {
   readonly layers: readonly OpenLayer[];
   /** The first file's, with those of all others. */
   readonly warnings: Warnings;
+  /** What a survey found lost, where damage is passed over. */
+  readonly losses: Losses | undefined;
   /** @throws UnqcowError `SOURCE_CHANGED` if any of its files was replaced, changed or deleted. */
   verify(): Promise<void>;
   /** Closes the files that were opened on the way, not the first. */
   close(): Promise<void>;
 }
 
-export interface OpenLayer extends Layer {
-  /** What lies where in it; nothing for a raw file. */
-  readonly metadata: Pick<MetadataMap, 'assertClear'> | undefined;
-  /** Whether its bytes are what the disk has, and not encrypted. */
-  readonly plain: boolean;
-  /** Whether its clusters lie in a file of their own. */
-  readonly external: boolean;
-}
+export interface OpenLayer extends Layer, Pick<Found, 'metadata' | 'external'> {}
 
-/** The image's small tables often lie side by side. */
-const TABLES_TOGETHER = { maxGap: 256 * KiB, maxLength: 8 * MiB };
 const MAX_DEPTH = 64;
 
 /**
  * Opens a disk: the image, and through the gate the files that it names. Reads each one's header, L1 table and refcount
- * table, and refuses what cannot be converted before a byte of it is.
+ * table, and refuses what cannot be converted before a byte of it is. With `salvage`, tables that are damaged are not refused.
  *
  * Costs, for each file: a GET of 64 KiB, and one for the tables; more only where they lie far apart.
  *
@@ -74,12 +57,13 @@ const MAX_DEPTH = 64;
 export async function openDisk(source: OpenSource, location: Location, options: DiskOptions = {}): Promise<OpenDisk> {
   const opening = new Opening(options);
   try {
-    const layers = await opening.chain(source, location);
+    const layers = withCachedTables(await opening.chain(source, location));
     const size = (layers[0] as OpenLayer).map.geometry.diskSize;
     return {
       size,
       layers,
       warnings: opening.warnings as Warnings,
+      losses: options.salvage ? new Losses() : undefined,
       async verify() {
         await Promise.all([source, ...opening.others].map((each) => each.verify()));
       },
@@ -87,7 +71,7 @@ export async function openDisk(source: OpenSource, location: Location, options: 
     };
   } catch (error) {
     await opening.close();
-    throw error;
+    throw withWarnings(error, opening.warnings);
   }
 }
 
@@ -103,21 +87,35 @@ class Opening {
 
   /** @param name What the image above calls it; empty for the first. */
   async chain(source: OpenSource, location: Location, open: Open = openAny, name = ''): Promise<OpenLayer[]> {
-    const { snapshot, outputLimit, placesOnly, passphrases = {}, signal } = this.#options;
+    const { snapshot, outputLimit, placesOnly, salvage } = this.#options;
     this.#enter(source);
-    const image = await open(source);
-    this.#gather(image);
+    const image = await open(source, { cutTables: salvage });
+    this.warnings ??= image.warnings;
     if (!isQcow1(image)) assertMappable(image);
     const isFirst = this.#seen.size === 1;
-    if (isFirst) assertOutputFits(image.geometry.diskSize, outputLimit);
-    const key = placesOnly ? undefined : await unlock(image, passphraseFor(passphrases, name), signal);
-    const cipher = key && { numbering: key.numbering, decrypt: decryptorOf(key) };
-    const chosen = isFirst ? snapshot : undefined;
-    const found = isQcow1(image) ? await this.#version1(image, chosen) : await this.#version2(image, location, chosen);
-    // Tables of a backing file are looked up piece by piece, between the pieces that the files above have.
-    const tables = isFirst ? source : cached(source);
-    const own: OpenLayer = { ...found, source: tables, cipher, plain: !image.geometry.encrypted };
+    if (isFirst && snapshot === undefined) assertOutputFits(image.geometry.diskSize, outputLimit);
+    const isLocked = image.geometry.encrypted && !placesOnly;
+    const cipher = isLocked ? await this.#cipher(image, name) : undefined;
+    const found = await this.#tables(image, location, isFirst ? snapshot : undefined);
+    this.#gather(image);
+    const own: OpenLayer = { ...found, source, cipher };
     return image.backing ? [own, ...(await this.#backing(image.backing, location))] : [own];
+  }
+
+  async #tables(image: AnyImage, location: Location, snapshot: DiskOptions['snapshot']): Promise<Found> {
+    const options = { ...this.#options, snapshot };
+    if (isQcow1(image)) return findQcow1Tables(image, options);
+    const dataFile = image.dataFile && (await this.#dataFile(image, location));
+    return findTables(image, dataFile, options);
+  }
+
+  /** A key that was derived for this disk alone is overwritten once there is a cipher. */
+  async #cipher(image: AnyImage, name: string): Promise<LayerCipher> {
+    const { keyOf, passphrases = {}, signal } = this.#options;
+    const key = await (keyOf ?? byPassphrase(passphrases))(image, name, signal);
+    const cipher = cipherOf(key);
+    if (!keyOf) key.bytes.fill(0);
+    return cipher;
   }
 
   #enter({ id }: OpenSource): void {
@@ -138,32 +136,8 @@ class Opening {
 
   /** Warnings of a chain are one list: the first image's. */
   #gather({ warnings }: AnyImage): void {
-    if (this.warnings) for (const warning of warnings.list()) this.warnings.add(warning);
-    else this.warnings = warnings;
-  }
-
-  async #version2(image: Image, location: Location, snapshot: string | undefined): Promise<Found> {
-    const { signal, placesOnly } = this.#options;
-    const data = image.dataFile ? await this.#dataFile(image, location) : image.source;
-    const together: Image = { ...image, source: coalesced(image.source, TABLES_TOGETHER) };
-    const { geometry, l1 } =
-      snapshot === undefined
-        ? { geometry: image.geometry, l1: activeL1(image) }
-        : await snapshotOf(image, snapshot, signal);
-    const table = readL1(together, signal, l1);
-    const metadata = placesOnly ? undefined : await readMetadata(together, table, signal);
-    const map = { geometry, firstTable: 0, l2Offsets: await table };
-    return { map, data, metadata, external: image.dataFile !== undefined };
-  }
-
-  async #version1(image: Qcow1Image, snapshot: string | undefined): Promise<Found> {
-    if (snapshot !== undefined) {
-      throw new UnqcowError('SNAPSHOT_NOT_FOUND', 'version 1 has no snapshots', { at: 'header.version' });
-    }
-    const { source, warnings } = image;
-    const map = await readQcow1Map(image, { signal: this.#options.signal, warn: warnings.add });
-    const metadata = new Qcow1Metadata(image, 'l2Offsets' in map ? map.l2Offsets : []);
-    return { map, data: source, metadata, external: false };
+    if (warnings === this.warnings) return;
+    for (const warning of warnings.list()) this.warnings?.add(warning);
   }
 
   async #dataFile({ dataFile, source }: Image, location: Location): Promise<OpenSource> {
@@ -196,7 +170,7 @@ class Opening {
     if (format !== 'raw') return this.chain(source, place, OPENERS[format as keyof typeof OPENERS], name);
     this.#assertRoom();
     const map = { geometry: { version: 'raw' as const, diskSize: source.size } };
-    return [{ map, source, data: source, metadata: undefined, plain: true, external: false }];
+    return [{ map, source, data: source, metadata: undefined, external: false }];
   }
 
   async #open(location: Location): Promise<OpenSource> {
@@ -212,16 +186,7 @@ class Opening {
   }
 }
 
-/** What of a layer each version finds in its own way. */
-type Found = Pick<OpenLayer, 'map' | 'data' | 'metadata' | 'external'>;
-
-type Open = (source: OpenSource) => Promise<AnyImage>;
+type Open = (source: OpenSource, options: OpenOptions) => Promise<AnyImage>;
 
 /** A backing file is what its overlay says that it is, whatever it looks like. */
 const OPENERS = { qcow: openQcow1, qcow2: openImage } as const satisfies Record<string, Open>;
-
-/** Where a snapshot's disk is found, in place of the active one's. */
-async function snapshotOf(image: Image, wanted: string, signal: AbortSignal | undefined) {
-  const { geometry, l1 } = snapshotDisk(image, findSnapshot(await readSnapshots(image, { signal }), wanted));
-  return { geometry, l1: { offset: l1.offset, diskSize: geometry.diskSize } };
-}

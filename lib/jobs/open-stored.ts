@@ -6,6 +6,7 @@ import { openS3, type S3Location, type S3Pin, type S3Source } from '../source/s3
 import { CLOSED, type Gate } from './gate.ts';
 import { type OpenDisk, openDisk } from './open-disk.ts';
 import type { Stores } from './stores.ts';
+import type { KeyOf } from './unlock.ts';
 
 /** Which disk of an image is meant, and what it may reach. */
 export interface Selection {
@@ -23,6 +24,10 @@ export interface OpenStoredOptions {
   readonly meter: Meter;
   readonly signal?: AbortSignal | undefined;
   readonly outputLimit?: number | undefined;
+  /** Only where the bytes lie is asked, not what they are: an encrypted image needs no key. */
+  readonly placesOnly?: boolean;
+  /** Without it, encrypted images are refused. */
+  readonly keyOf?: KeyOf | undefined;
 }
 
 export interface StoredDisk {
@@ -40,11 +45,11 @@ export interface StoredDisk {
 export async function openStored(
   { reader }: Pick<Stores, 'reader'>,
   { source: location, snapshot, gate = CLOSED }: Selection & { readonly source: S3Location },
-  { meter, signal, outputLimit }: OpenStoredOptions,
+  { meter, signal, outputLimit, placesOnly = false, keyOf }: OpenStoredOptions,
 ): Promise<StoredDisk> {
   const pins = new Map<string, S3Pin>();
   const open = async (place: S3Location) => {
-    const opened = await openS3(reader, place, { meter });
+    const opened = await openS3(reader, place, { meter, signal });
     pins.set(opened.id, opened.pin);
     return opened;
   };
@@ -57,13 +62,20 @@ export async function openStored(
       snapshot,
       signal,
       outputLimit,
+      placesOnly,
+      keyOf,
       open: async (place) => {
-        if (place.kind === 's3') return open(place);
+        if (place.kind === 's3') return open({ ...place, ...termsOf(location, place) });
         throw new UnqcowError('EXTERNAL_REF_DENIED', `${place.path} is not in S3`);
       },
     },
   );
   return { source, disk, pinOf: ({ id }) => pins.get(id) as S3Pin };
+}
+
+/** What was said of the image's bucket holds for all files in it; that we pay for reading, wherever they lie. */
+function termsOf({ bucket, owner, requestPayer }: S3Location, place: S3Location) {
+  return { ...(place.bucket === bucket ? { owner } : {}), requestPayer };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Patience } from '../patience.ts';
 import { writingClient } from '../sink/s3-client.ts';
 import { readingClient } from '../source/s3-client.ts';
 
@@ -14,7 +15,7 @@ type ClientConfig = Parameters<typeof readingClient>[0];
  * what is given. An endpoint of one's own is spoken to path-style, since it seldom resolves
  * bucket names, and needs no region.
  */
-export function openStores(given: ClientConfig = {}): Stores {
+export function openStores(given: ClientConfig = {}, patience?: Patience): Stores {
   const { AWS_REGION, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL } = process.env;
   const isOwn = (given.endpoint ?? AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL) !== undefined;
   const config: ClientConfig = {
@@ -22,5 +23,5 @@ export function openStores(given: ClientConfig = {}): Stores {
     ...(isOwn && !AWS_REGION ? { region: 'us-east-1' } : {}),
     ...given,
   };
-  return { reader: readingClient(config), writer: writingClient(config) };
+  return { reader: readingClient(config, patience), writer: writingClient(config, patience) };
 }

@@ -16,15 +16,26 @@ export const S3_LIMITS = {
 export const PLAN_LIMITS = {
   /** A disk up to this size is one Lambda's work. */
   wholeDisk: 256 * MiB,
-  /** The grain of a plan: parts are multiples of it. A multiple of every cluster size, so no two workers share a cluster. */
-  cell: 64 * MiB,
-  /** A data part is assembled in memory. */
+  /** Zeros, and plain pieces of the image, that are at least this long get parts of their own. */
+  shortestRun: 8 * MiB,
+  /** A data part's usual length: several are assembled in memory at the same time. */
+  dataPart: 64 * MiB,
+  /** The longest that is assembled in memory; longer ones are streamed. */
   maxDataPart: 512 * MiB,
   /** A copy runs at about 50 MB/s however large it is, so many small ones are faster than a large one. */
   maxCopyPart: 512 * MiB,
+  /** Of the Lambda that converts: one core, and room for four parts in the making and one more of 512 MiB. */
+  workerMemory: 1769 * MiB,
+  /** Data parts of one worker in the making at once, as far as its memory goes. */
+  partsAtOnce: 4,
+  /** Parts of one worker that the store copies at once, beside those: they take its time and no memory of ours. */
+  copiesAtOnce: 16,
   /** An item travels through a state, which holds 256 KiB, together with the job's own fields. */
   maxItemJson: 200 * KiB,
 } as const;
+
+/** Those that a small world may set lower; parts must stay within S3's limits. */
+export type PlanLimits = { readonly [name in 'wholeDisk' | 'dataPart' | 'maxCopyPart' | 'shortestRun']: number };
 
 /** @throws UnqcowError `OUTPUT_LIMIT` if the disk is larger than the configured limit or than an object may be. */
 export function assertOutputFits(diskSize: number, limit: number = S3_LIMITS.maxObject): void {

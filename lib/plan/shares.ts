@@ -1,7 +1,7 @@
 import { type LayerMap, sliceOf, type TableSlice } from '../format/layer.ts';
 import { MiB } from '../units.ts';
 import { type Part, storedIn } from './parts.ts';
-import { PLAN_LIMITS } from './s3-limits.ts';
+import { PLAN_LIMITS, type PlanLimits } from './s3-limits.ts';
 
 /** A part with all that a worker needs to make it: for data, where the L2 tables lie that map it, layer by layer. */
 export type PartTask =
@@ -15,16 +15,21 @@ const MAX_SHARES = 1_000;
 const BRACKETS = 2;
 
 /** Deals parts out to workers, in shares of about equal cost, each at most 200 KiB of JSON. In the disk's order. */
-export function* shareOut(parts: readonly Part[], maps: readonly LayerMap[]): Generator<PartTask[]> {
+export function* shareOut(
+  parts: readonly Part[],
+  maps: readonly LayerMap[],
+  limits: PlanLimits = PLAN_LIMITS,
+): Generator<PartTask[]> {
   const total = parts.reduce((sum, part) => sum + costOf(part), 0);
-  const target = Math.max(2 * PLAN_LIMITS.cell, total / MAX_SHARES);
+  const target = Math.max(2 * limits.dataPart, total / MAX_SHARES);
   let share: PartTask[] = [];
   let cost = 0;
   let json = BRACKETS;
   for (const part of parts) {
     const task = asTask(part, maps);
     const length = JSON.stringify(task).length + 1; // and a comma
-    if (share.length > 0 && (cost + costOf(part) > target || json + length > PLAN_LIMITS.maxItemJson)) {
+    // Closed when it has enough, not before it has too much: shares of like parts then have as many of them.
+    if (share.length > 0 && (cost >= target || json + length > PLAN_LIMITS.maxItemJson)) {
       yield share;
       share = [];
       cost = 0;
@@ -38,7 +43,7 @@ export function* shareOut(parts: readonly Part[], maps: readonly LayerMap[]): Ge
 }
 
 /** Bytes through a worker, down and up. */
-function costOf(part: Part): number {
+export function costOf(part: Part): number {
   return part.kind === 'data' ? storedIn(part) + part.end - part.start : COPY_COST;
 }
 

@@ -3,6 +3,7 @@ import { type FileHandle, open, realpath, rename, stat, unlink } from 'node:fs/p
 import { dirname } from 'node:path';
 import { UnqcowError } from '../errors.ts';
 import { formatBytes, KiB } from '../units.ts';
+import { cutName } from './cut-name.ts';
 
 /** A raw disk that is being written to a file. Until `finish`, the target is what it was. */
 export interface FileSink {
@@ -16,10 +17,13 @@ export interface FileSink {
 /** Zeros are looked for in blocks of this size, which is a file system's own in most. */
 const BLOCK = 4 * KiB;
 const ZEROS = new Uint8Array(BLOCK);
+/** Bytes of a file's name, in most file systems. */
+const MAX_NAME = 255;
 
 /**
- * Starts writing a file of `size` bytes beside the target, and puts it in the target's place, with the target's mode,
- * when it is finished. A target that somebody else makes meanwhile is not overwritten either, if none is to be.
+ * Writes a file of `size` bytes beside the target, and renames it into place, with the target's mode, when it is finished.
+ * Does not wait for the disk, as `cp` and `qemu-img` do not. Unless it may overwrite, a target that appears meanwhile is
+ * not replaced either.
  *
  * @throws UnqcowError `DESTINATION_NOT_FOUND`, `DESTINATION_DENIED`, `DESTINATION_EXISTS`, `DESTINATION_LIMIT`.
  */
@@ -28,12 +32,15 @@ export async function openFileSink(
   size: number,
   { overwrite }: { readonly overwrite: boolean },
 ): Promise<FileSink> {
-  const there = await stat(path).catch(() => undefined);
+  const guard = guarded(path, size);
+  const there = await stat(path).catch((error: NodeJS.ErrnoException) =>
+    // Refused now, or after all the work: the name beside it is cut.
+    error.code === 'ENAMETOOLONG' ? guard(Promise.reject(error)) : undefined,
+  );
   if (there && !there.isFile()) throw new UnqcowError('DESTINATION_DENIED', `${path} is not a regular file`);
   if (there && !overwrite) throw new UnqcowError('DESTINATION_EXISTS', `${path} exists`);
   const place = there ? await realpath(path) : path; // a link stays one
-  const temporary = `${place}.${randomBytes(4).toString('hex')}.part`;
-  const guard = guarded(path, size);
+  const temporary = besides(place);
   const file = await guard(open(temporary, 'wx', there?.mode ?? 0o666));
   const discard = async () => {
     await file.close().catch(() => undefined);
@@ -49,13 +56,21 @@ export async function openFileSink(
   return {
     write: (bytes, at) => guard(writeSparse(file, bytes, at)),
     async finish() {
-      await guard(file.sync());
-      await file.close();
+      const { size: written } = await guard(file.stat());
+      if (written !== size) throw new UnqcowError('INTERNAL', `${temporary} has ${written} bytes, not ${size}`);
+      await guard(file.close());
       if (!overwrite) await guard(claim(place));
       await guard(rename(temporary, place));
     },
     discard,
   };
+}
+
+/** A name beside the target's that nobody has, no longer than names may be. */
+function besides(place: string): string {
+  const suffix = `.${randomBytes(4).toString('hex')}.part`;
+  const from = place.lastIndexOf('/') + 1;
+  return place.slice(0, from) + cutName(place.slice(from), MAX_NAME - suffix.length) + suffix;
 }
 
 /** Takes a name that nobody has. Renaming to it replaces nothing but this. */
@@ -65,18 +80,20 @@ async function claim(path: string): Promise<void> {
 }
 
 async function writeSparse(file: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let start = 0; // of the run that is not zeros
   for (let block = 0; block < bytes.length; block += BLOCK) {
-    if (!isZeros(bytes.subarray(block, block + BLOCK))) continue;
+    if (!isZeros(buffer, block)) continue;
     await writeAll(file, bytes.subarray(start, block), at + start);
     start = block + BLOCK;
   }
   if (start < bytes.length) await writeAll(file, bytes.subarray(start), at + start);
 }
 
-function isZeros(block: Uint8Array): boolean {
-  if (block[0] !== 0) return false;
-  return Buffer.compare(block, block.length === BLOCK ? ZEROS : ZEROS.subarray(0, block.length)) === 0;
+function isZeros(buffer: Buffer, block: number): boolean {
+  if (buffer[block] !== 0) return false; // most are told by that
+  const end = Math.min(block + BLOCK, buffer.length);
+  return buffer.compare(ZEROS, 0, end - block, block, end) === 0;
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, at: number): Promise<void> {

@@ -1,4 +1,6 @@
 import { UnqcowError } from '../errors.ts';
+import { statusOf } from '../http-status.ts';
+import { asRegionError } from '../s3-region.ts';
 
 /** Ceph says NoSuchKey where an upload is gone; no other key is looked for in what is asked of an upload. */
 export function isUploadGone(error: unknown): boolean {
@@ -6,22 +8,34 @@ export function isUploadGone(error: unknown): boolean {
   return name === 'NoSuchUpload' || name === 'NoSuchKey';
 }
 
+/** What S3 says with 4xx, or with 200 and an error for a body, and yet passes. */
+const PASSES: ReadonlySet<string> = new Set([
+  'InternalError',
+  'RequestTimeout',
+  'RequestTimeTooSkewed',
+  'ServiceUnavailable',
+  'SlowDown',
+]);
+
 /** What a store said about a write, as one of our codes. `where` is what was written to. */
 export function asDestinationError(where: string, error: unknown): UnqcowError {
   if (error instanceof UnqcowError) return error;
   const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
-  const status = (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
+  const status = statusOf(error);
   const said = `${name}: ${message}`;
   if (isUploadGone(error)) return new UnqcowError('UPLOAD_GONE', `the upload to ${where} is gone`, { cause: error });
   if (name === 'BadDigest') return new UnqcowError('CHECKSUM_MISMATCH', `${where}: ${said}`, { cause: error });
   if (name === 'InvalidPart' || name === 'InvalidPartOrder' || name === 'EntityTooSmall') {
     return new UnqcowError('RECEIPTS_MISMATCH', `${where}: ${said}`, { cause: error });
   }
+  const elsewhere = asRegionError(where, error);
+  if (elsewhere) return elsewhere;
   if (status === 412) return new UnqcowError('DESTINATION_EXISTS', `${where} exists`, { cause: error });
   if (status === 404)
     return new UnqcowError('DESTINATION_NOT_FOUND', `there is no ${where} (${said})`, { cause: error });
-  if (status === undefined || status === 409 || status === 429 || status >= 500) {
+  if (PASSES.has(name) || status === undefined || status === 409 || status === 429 || status >= 500) {
     return new UnqcowError('DESTINATION_UNAVAILABLE', `${where} cannot be written to now (${said})`, { cause: error });
   }
-  return new UnqcowError('DESTINATION_DENIED', `${where} cannot be written to (${said})`, { cause: error });
+  // Not what S3 says of it: that can name the account, the role and its policies.
+  return new UnqcowError('DESTINATION_DENIED', `${where} cannot be written to (${name})`, { cause: error });
 }

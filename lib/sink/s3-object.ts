@@ -1,7 +1,12 @@
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import pRetry, { AbortError } from 'p-retry';
 import { UnqcowError } from '../errors.ts';
+import { statusOf } from '../http-status.ts';
+import { IF_ABSENT, isNotImplemented, type WriteCondition } from './s3-condition.ts';
+import { MARK } from './s3-description.ts';
 import { asDestinationError } from './s3-errors.ts';
-import { nameOf, type S3Target } from './s3-multipart.ts';
+import { sent } from './s3-request.ts';
+import { nameOf, objectOf, type S3Target } from './s3-target.ts';
 
 export interface StoredObject extends S3Target {
   readonly size: number;
@@ -9,11 +14,13 @@ export interface StoredObject extends S3Target {
   readonly versionId?: string | undefined;
   /** Base64; where the store keeps one for the whole object. */
   readonly crc32?: string | undefined;
+  /** Whether unqcow made it, by its own metadata. */
+  readonly isOurs: boolean;
 }
 
 /** What the store has at that key, or nothing. Costs one request. */
 export async function headObject(client: S3Client, target: S3Target): Promise<StoredObject | undefined> {
-  const command = new HeadObjectCommand({ Bucket: target.bucket, Key: target.key, ChecksumMode: 'ENABLED' });
+  const command = new HeadObjectCommand({ ...objectOf(target), ChecksumMode: 'ENABLED' });
   try {
     const {
       ContentLength: size = 0,
@@ -21,13 +28,47 @@ export async function headObject(client: S3Client, target: S3Target): Promise<St
       VersionId: versionId,
       ChecksumCRC32,
       ChecksumType,
+      Metadata = {},
     } = await client.send(command);
     const crc32 = ChecksumType === 'COMPOSITE' ? undefined : ChecksumCRC32;
-    return { ...target, size, etag, ...(versionId ? { versionId } : {}), ...(crc32 ? { crc32 } : {}) };
+    const isOurs = MARK in Metadata;
+    return { ...target, size, etag, ...(versionId ? { versionId } : {}), ...(crc32 ? { crc32 } : {}), isOurs };
   } catch (error) {
-    if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404) return undefined;
+    if (statusOf(error) === 404) return undefined;
     throw asDestinationError(nameOf(target), error);
   }
+}
+
+/**
+ * The object as it is now. Costs one request.
+ *
+ * @throws UnqcowError `CHECKSUM_MISMATCH` if it is not there whole.
+ */
+export async function storedAs(client: S3Client, target: S3Target, size: number): Promise<StoredObject> {
+  const object = await headObject(client, target);
+  if (object?.size === size) return object;
+  const message = object ? `has ${object.size} bytes, not ${size}` : 'was written but is not there';
+  throw new UnqcowError('CHECKSUM_MISMATCH', `${nameOf(target)} ${message}`);
+}
+
+/**
+ * Writes what must not be there yet. A store that has no such condition is looked at first, and written to without one: two
+ * writers at the same moment are not told apart then.
+ *
+ * @throws UnqcowError `DESTINATION_EXISTS`; as `write` does.
+ */
+export async function writeIfAbsent<T>(
+  client: S3Client,
+  target: S3Target,
+  write: (condition: WriteCondition) => Promise<T>,
+): Promise<T> {
+  try {
+    return await write(IF_ABSENT);
+  } catch (error) {
+    if (!isNotImplemented(error)) throw error;
+  }
+  if (await headObject(client, target)) throw new UnqcowError('DESTINATION_EXISTS', `${nameOf(target)} exists`);
+  return write({});
 }
 
 /** Writes a small object of the job's own. Costs one request. */
@@ -46,23 +87,33 @@ export async function putText(
   text: string,
   { contentType, ifAbsent = false }: { readonly contentType: string; readonly ifAbsent?: boolean },
 ): Promise<void> {
-  const command = new PutObjectCommand({
-    Bucket: target.bucket,
-    Key: target.key,
-    Body: Buffer.from(text),
-    ContentType: contentType,
-    ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
-  });
-  await client.send(command).catch((error) => {
-    throw asDestinationError(nameOf(target), error);
-  });
+  const write = (condition: WriteCondition) => {
+    const body = { Body: Buffer.from(text), ContentType: contentType };
+    const command = new PutObjectCommand({ Bucket: target.bucket, Key: target.key, ...body, ...condition });
+    return sent(target, client.send(command));
+  };
+  await (ifAbsent ? writeIfAbsent(client, target, write) : write({}));
 }
+
+/** Tries of a record's body. */
+const TRIES = 3;
 
 /** Reads an object of the job's own. Costs one request. @throws UnqcowError `RECEIPTS_MISMATCH` if it is not there. */
 export async function getText(client: S3Client, target: S3Target): Promise<string> {
   try {
-    const { Body } = await client.send(new GetObjectCommand({ Bucket: target.bucket, Key: target.key }));
-    return (await Body?.transformToString()) ?? '';
+    return await pRetry(
+      async () => {
+        const command = new GetObjectCommand({ Bucket: target.bucket, Key: target.key });
+        const { Body, ContentLength } = await client.send(command).catch((error) => {
+          throw new AbortError(error);
+        });
+        // The SDK tries again until it has an answer; that its body is whole is for us to see to.
+        const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array();
+        if (bytes.length !== ContentLength) throw new Error(`${bytes.length} bytes came of ${ContentLength}`);
+        return Buffer.from(bytes).toString();
+      },
+      { retries: TRIES - 1, minTimeout: 100 },
+    );
   } catch (error) {
     if ((error as Error).name === 'NoSuchKey') {
       throw new UnqcowError('RECEIPTS_MISMATCH', `the job's record ${nameOf(target)} is missing`, { cause: error });

@@ -1,20 +1,32 @@
 import { Readable } from 'node:stream';
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateMultipartUploadCommand,
+  type CreateMultipartUploadCommandOutput,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { Upload as LibUpload } from '@aws-sdk/lib-storage';
 import { UnqcowError } from '../errors.ts';
 import { MiB } from '../units.ts';
 import { combineCrc32, crc32Of, toBase64 } from './crc32.ts';
+import { asConditionError, type WriteCondition } from './s3-condition.ts';
+import type { Description } from './s3-description.ts';
 import { asDestinationError, isUploadGone } from './s3-errors.ts';
-import { abortUpload, nameOf, type S3Target } from './s3-multipart.ts';
+import { isMade, isProven, type Whole } from './s3-made.ts';
+import { abortUpload } from './s3-multipart.ts';
 import { headObject } from './s3-object.ts';
+import { nameOf, objectOf, type S3Target } from './s3-target.ts';
 
 const PART_SIZE = 16 * MiB;
 
 export interface WholeOptions {
-  /** Whether an object that is there already may be replaced. */
-  readonly overwrite: boolean;
+  /** What must hold of the object that is there already. */
+  readonly condition?: WriteCondition;
+  readonly description?: Description;
   /** Stops the body; the upload is aborted before this rejects. */
   readonly signal?: AbortSignal | undefined;
+  /** Told of the multipart upload, if there is to be one, before a part of it is sent. */
+  readonly onUpload?: ((uploadId: string) => Promise<void>) | undefined;
 }
 
 /**
@@ -29,24 +41,27 @@ export async function putWhole(
   target: S3Target,
   body: AsyncIterable<Uint8Array>,
   size: number,
-  options: WholeOptions,
+  options: WholeOptions = {},
 ): Promise<{ readonly crc32: number; readonly proven: boolean }> {
+  const { condition = {}, description = {} } = options;
   options.signal?.throwIfAborted();
   const params = {
-    Bucket: target.bucket,
-    Key: target.key,
+    ...objectOf(target),
     ContentType: 'application/octet-stream',
     ChecksumAlgorithm: 'CRC32' as const,
-    ...(options.overwrite ? {} : { IfNoneMatch: '*' }),
+    ...description,
+    ...condition,
   };
   if (size === 0) {
     const empty = new PutObjectCommand({ ...params, Body: new Uint8Array(0), ChecksumCRC32: toBase64(0) });
-    const { ChecksumCRC32 } = await client.send(empty).catch((error) => refuse(target, error));
+    const { ChecksumCRC32 } = await client
+      .send(empty)
+      .catch((error) => refuse(target, asConditionError(nameOf(target), condition, error)));
     return { crc32: 0, proven: ChecksumCRC32 === toBase64(0) };
   }
   const made: Made = { crc32: 0, size: 0 };
   const upload = new LibUpload({
-    client,
+    client: options.onUpload ? announcing(client, options.onUpload) : client,
     partSize: PART_SIZE,
     queueSize: 4,
     params: { ...params, ChecksumType: 'FULL_OBJECT', Body: Readable.from(summed(body, size, made, options.signal)) },
@@ -60,15 +75,31 @@ export async function putWhole(
       );
     }
     return { crc32: made.crc32, proven: ChecksumCRC32 !== undefined };
-  } catch (error) {
+  } catch (failure) {
+    const error = asConditionError(nameOf(target), condition, failure);
     // lib-storage aborts when a part fails, but not when its Complete is refused.
-    const { uploadId } = upload as unknown as { uploadId?: string };
+    const { uploadId, uploadedParts } = upload as unknown as Internals;
     // If that fails too, it is still the first failure that says why there is no object.
     if (uploadId) await abortUpload(client, { ...target, uploadId }).catch(() => undefined);
     if (made.failure) throw made.failure.reason;
-    if (mayBeDone(error) && (await isStored(client, target, made))) return { crc32: made.crc32, proven: true };
-    return refuse(target, error);
+    if (!mayBeDone(error)) return refuse(target, error);
+    const whole: Whole = { size, crc32: made.crc32, etags: uploadedParts.map(({ ETag = '' }) => ETag) };
+    // A first Complete may have done it, and its answer been lost: a second one finds no upload.
+    const object = await headObject(client, target).catch(() => undefined);
+    return isMade(object, whole) ? { crc32: made.crc32, proven: isProven(object, whole) } : refuse(target, error);
   }
+}
+
+/** The client, but for the answer to CreateMultipartUpload, which lib-storage gets once `onUpload` knows of it. */
+function announcing(client: S3Client, onUpload: NonNullable<WholeOptions['onUpload']>): S3Client {
+  const send = async (command: Parameters<S3Client['send']>[0]) => {
+    const answer = await client.send(command);
+    if (command instanceof CreateMultipartUploadCommand) {
+      await onUpload((answer as CreateMultipartUploadCommandOutput).UploadId ?? '');
+    }
+    return answer;
+  };
+  return Object.create(client, { send: { value: send } });
 }
 
 /** What a second try meets where the first one did it, and its answer was lost: no upload, or an object that exists. */
@@ -76,10 +107,11 @@ function mayBeDone(error: unknown): boolean {
   return isUploadGone(error) || asDestinationError('', error).code === 'DESTINATION_EXISTS';
 }
 
-/** Whether a first Complete did it, whose answer was lost: a second one finds no upload. */
-async function isStored(client: S3Client, target: S3Target, made: Made): Promise<boolean> {
-  const object = await headObject(client, target).catch(() => undefined);
-  return object?.size === made.size && object.crc32 === toBase64(made.crc32);
+/** What lib-storage keeps to itself. */
+interface Internals {
+  readonly uploadId?: string;
+  /** By number, once all are there. */
+  readonly uploadedParts: readonly { readonly ETag?: string }[];
 }
 
 /** What has been made of the body so far. */

@@ -1,4 +1,5 @@
-import type { ByteSource } from './byte-source.ts';
+import type { ByteRange } from '../ranges.ts';
+import type { ByteSource, ReadOptions } from './byte-source.ts';
 
 /** What reading has cost so far. */
 export interface Meter {
@@ -10,11 +11,10 @@ export interface Meter {
 export const newMeter = (): Meter => ({ requests: 0, bytes: 0 });
 
 /** Counts the reads that reach `source`. Innermost, it counts what is really fetched; outermost, what is used. */
-export function metered(source: ByteSource, meter: Meter): ByteSource {
+export function metered<S extends ByteSource>(source: S, meter: Meter): S {
   return {
-    size: source.size,
-    id: source.id,
-    async read(range, options) {
+    ...source,
+    async read(range: ByteRange, options?: ReadOptions) {
       meter.requests += 1;
       const bytes = await source.read(range, options);
       meter.bytes += bytes.length;

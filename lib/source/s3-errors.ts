@@ -1,4 +1,6 @@
 import { UnqcowError } from '../errors.ts';
+import { statusOf } from '../http-status.ts';
+import { asRegionError } from '../s3-region.ts';
 
 export interface Place {
   readonly bucket: string;
@@ -7,10 +9,14 @@ export interface Place {
   readonly pinned: boolean;
 }
 
+/** What S3 says with 400 or 403 and yet passes: a slow upload, and a clock that the SDK then corrects by S3's. */
+const PASSES: ReadonlySet<string> = new Set(['RequestTimeout', 'RequestTimeTooSkewed']);
+
 /** Throttling, 5xx, timeouts and broken bodies pass; all that S3 says about the request itself does not. */
 export function isWorthRetrying(error: unknown): boolean {
   if (error instanceof UnqcowError) return error.retryable;
   if (error instanceof Error && error.name === 'CredentialsProviderError') return false;
+  if (error instanceof Error && PASSES.has(error.name)) return true;
   const status = statusOf(error);
   return status === undefined || status < 300 || status === 408 || status === 429 || status >= 500;
 }
@@ -27,12 +33,24 @@ export function asSourceError(place: Place, error: unknown): UnqcowError {
     });
   }
   if (status === 404) return new UnqcowError('SOURCE_NOT_FOUND', `there is no ${where}`, { cause: error });
+  const refusal = namedRefusal(where, error);
+  if (refusal) return refusal;
   if (isWorthRetrying(error)) {
     return new UnqcowError('SOURCE_UNAVAILABLE', `${where} cannot be read now (${said})`, { cause: error });
   }
-  return new UnqcowError('SOURCE_DENIED', `${where} cannot be read (${said})`, { cause: error });
+  // Not what S3 says of it: that can name the account, the role and its policies.
+  const name = error instanceof Error ? error.name : 'Error';
+  return new UnqcowError('SOURCE_DENIED', `${where} cannot be read (${name})`, { cause: error });
 }
 
-function statusOf(error: unknown): number | undefined {
-  return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
+/** What S3 refuses for a reason that its code or message tells. */
+function namedRefusal(where: string, error: unknown): UnqcowError | undefined {
+  const { name, message } = error as Error;
+  if (name === 'InvalidObjectState') {
+    return new UnqcowError('SOURCE_ARCHIVED', `${where} is archived: restore it first`, { cause: error });
+  }
+  if (name === 'InvalidRequest' && /server.side encryption/i.test(message)) {
+    return new UnqcowError('SOURCE_ENCRYPTED', `${where} can be read with its writer's own key only`, { cause: error });
+  }
+  return asRegionError(where, error);
 }

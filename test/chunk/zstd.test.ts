@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { unzstdCluster } from '../../lib/chunk/zstd.ts';
 import { findFrame } from '../../lib/chunk/zstd-frame.ts';
 import { UnqcowError } from '../../lib/errors.ts';
 import { compressedImage, imageBytes, padded } from '../support/hostile.ts';
-import { noise, type Qemu, useQemu } from '../support/qemu.ts';
+import { noise } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
 const CLUSTER = 4096;
 const TEXT = Buffer.from(noise(CLUSTER / 2).toString('hex'));
@@ -300,9 +301,14 @@ describe('finding a zstd frame', () => {
   it.each([0, 1, 255, 256, 300, 65_791, 65_792, 1_000_000])('of %i bytes, as zstd writes it', (size) => {
     for (const checksum of [false, true]) {
       const named = zstd(Buffer.alloc(size, TEXT), { checksum });
-      expect(found(skippable(5), named)).toEqual({ start: 0, end: named.length, contentSize: size });
+      expect(found(skippable(5), named)).toEqual({ start: 0, end: named.length, isWhole: true, contentSize: size });
       const nameless = zstd(Buffer.alloc(size, TEXT), { checksum, contentSize: false });
-      expect(found(Buffer.alloc(0), nameless)).toEqual({ start: 0, end: nameless.length, contentSize: undefined });
+      expect(found(Buffer.alloc(0), nameless)).toEqual({
+        start: 0,
+        end: nameless.length,
+        isWhole: true,
+        contentSize: undefined,
+      });
     }
   });
 
@@ -314,7 +320,7 @@ describe('finding a zstd frame', () => {
         Buffer.alloc(length),
         EMPTY_BODY,
       ]);
-      expect(found(skippable(0), bytes)).toEqual({ start: 0, end: bytes.length, contentSize: 0 });
+      expect(found(skippable(0), bytes)).toEqual({ start: 0, end: bytes.length, isWhole: true, contentSize: 0 });
     }
   });
 
@@ -322,13 +328,13 @@ describe('finding a zstd frame', () => {
     const size = Buffer.alloc(8);
     size.writeBigUInt64LE(2n ** 40n);
     const bytes = Buffer.concat([little(0xfd2fb528, 4), Buffer.from([0xe0]), size, run(9, false), stored(TEXT)]);
-    expect(found(skippable(0), bytes)).toEqual({ start: 0, end: bytes.length, contentSize: 2 ** 40 });
+    expect(found(skippable(0), bytes)).toEqual({ start: 0, end: bytes.length, isWhole: true, contentSize: 2 ** 40 });
   });
 
   it('ends where the bytes end, if the frame does not', () => {
     for (const bytes of [zstd(TEXT, { checksum: true }), frame({ window: 0 }, run(1))]) {
       for (let length = 0; length < bytes.length; length += 1) {
-        expect(findFrame(bytes.subarray(0, length), 0)).toMatchObject({ start: 0, end: length });
+        expect(findFrame(bytes.subarray(0, length), 0)).toMatchObject({ start: 0, end: length, isWhole: false });
       }
     }
   });
@@ -340,11 +346,7 @@ describe('finding a zstd frame', () => {
 });
 
 describe('qemu-img', () => {
-  let qemu: Qemu;
-  beforeAll(async () => {
-    qemu = await useQemu();
-  });
-  afterAll(() => qemu.close());
+  const qemu = useQemu();
 
   const imageOf = (stream: Uint8Array) =>
     qemu.imageOf(

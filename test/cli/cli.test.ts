@@ -1,24 +1,24 @@
 import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { CURES } from '../../lib/cures.ts';
 import { ErrorCodes } from '../../lib/errors.ts';
 import { crc32Of } from '../../lib/sink/crc32.ts';
 import { MiB } from '../../lib/units.ts';
 import { COPIED, compressedEntry, deflated, imageBytes } from '../support/hostile.ts';
-import { noise, type Qemu, useQemu } from '../support/qemu.ts';
+import { withSnapshots } from '../support/hostile-snapshots.ts';
+import { qcow1Bytes } from '../support/hostile-v1.ts';
+import { noise } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 import { type Outcome, unqcow } from './run.ts';
 
-let qemu: Qemu;
+const qemu = useQemu();
 /** A folder of the test's own, which must hold only what the test expects. */
 let folder: string;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
 beforeEach(async () => {
   folder = await mkdtemp(join(qemu.folder, 'test-'));
 });
-afterAll(() => qemu.close());
 
 /** What a refusal says with `--json`: one object on stderr, nothing on stdout. */
 function refusalIn({ code, stdout, stderr }: Outcome): { code: string; message: string; at?: string } {
@@ -34,6 +34,19 @@ async function imageFile(bytes: Uint8Array): Promise<string> {
   await writeFile(path, bytes);
   return path;
 }
+
+describe('unqcow convert --estimate', () => {
+  it('says what the cloud would take, and writes nothing', async () => {
+    const image = await qemu.image('compressed-among-plain');
+    const { code, stdout } = await unqcow(['convert', image, 's3://none/none', '--estimate', '--json']);
+    expect(code).toBe(0);
+    const { bytes, requests, dollars } = JSON.parse(stdout);
+    expect(bytes.uploaded + bytes.copied).toBe((await qemu.info(image))['virtual-size']);
+    expect(requests.put).toBeGreaterThan(0);
+    expect(dollars.total).toBeGreaterThan(dollars.lambda);
+    expect((await unqcow(['convert', image, 's3://none/none', '--estimate'])).stdout).toMatch(/^in all +\$0\./m);
+  });
+});
 
 describe('unqcow info', () => {
   it('says with --json what qemu-img says', async () => {
@@ -73,12 +86,13 @@ describe('unqcow info', () => {
     expect(refusalIn(outcome)).toMatchObject({ code: 'NOT_QCOW', at: 'header.magic' });
   });
 
-  it('refuses in two lines without --json', async () => {
+  it('refuses in a sentence without --json, with what it means and what to do', async () => {
     const { code, stdout, stderr } = await unqcow(['info', join(folder, 'nothing')]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr.split('\n')).toEqual([
       expect.stringMatching(/^unqcow: SOURCE_NOT_FOUND: /),
       `        ${ErrorCodes.SOURCE_NOT_FOUND.means}`,
+      `        ${CURES.SOURCE_NOT_FOUND}`,
       '',
     ]);
   });
@@ -119,13 +133,25 @@ describe('unqcow map', () => {
   });
 });
 
+describe('an image of version 1', () => {
+  it.each([
+    ['BACKING_FORMAT_REQUIRED', { backing: 'base.raw' }],
+    ['KEY_REQUIRED', { header: { cryptMethod: 1 } }],
+  ] as const)('is described, and not converted: %s', async (code, spec) => {
+    const image = await imageFile(qcow1Bytes(spec));
+    expect((await unqcow(['info', '--json', image])).code).toBe(0);
+    const outcome = await unqcow(['convert', '--json', image, join(folder, 'disk.raw')]);
+    expect(refusalIn(outcome).code).toBe(code);
+  });
+});
+
 describe('unqcow convert', () => {
   const convert = (image: string, ...args: string[]) =>
     unqcow(['convert', '--json', image, join(folder, 'disk.raw'), ...args]);
 
   it('writes the bytes that qemu-img writes, and says so in one JSON object', async () => {
     const image = await qemu.image('clusters-4k');
-    const { code, stdout, stderr } = await convert(image);
+    const { code, stdout, stderr } = await convert(image, '--checksum');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const raw = await readFile(join(folder, 'disk.raw'));
     expect(raw.equals(await readFile(await qemu.raw(image)))).toBe(true);
@@ -142,9 +168,7 @@ describe('unqcow convert', () => {
     const image = await imageFile(imageBytes({ header: { incompatibleFeatures: 1 } }));
     const { code, stdout, stderr } = await unqcow(['convert', image, join(folder, 'disk.raw')]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(
-      /^.*disk\.raw: 64 KiB, CRC-32 [0-9a-f]{8}, parts: 1 data; read \d+ KiB in \d+ requests, [\d.]+ s\n$/,
-    );
+    expect(stdout).toMatch(/^.*disk\.raw: 64 KiB, parts: 1 data; read \d+ KiB in \d+ requests, [\d.]+ s\n$/);
     expect(stderr).toMatch(/^100%: 64 KiB of 64 KiB/m);
     expect(stderr).toMatch(/^warning: DIRTY: /m);
   });
@@ -223,6 +247,17 @@ describe('unqcow convert', () => {
     expect(refusalIn(outcome).code).toBe('OUTPUT_LIMIT');
     expect(await readdir(folder)).toEqual([]);
     expect((await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB))).code).toBe(0);
+  });
+
+  it('writes the active disk and every snapshot with --all-snapshots, and answers a list', async () => {
+    const image = await imageFile(imageBytes(withSnapshots([{ name: 'a/b' }])));
+    const { code, stdout } = await unqcow(['convert', '--all-snapshots', '--json', image, `${image}-{name}.raw`]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject([
+      { snapshot: null, target: `${image}-active.raw`, size: 0x10000 },
+      { snapshot: { index: 0, id: '1', name: 'a/b' }, target: `${image}-a%2Fb.raw`, size: 0x10000 },
+    ]);
+    expect((await readFile(`${image}-a%2Fb.raw`)).equals(await readFile(`${image}-active.raw`))).toBe(true);
   });
 
   it('refuses a snapshot that there is not', async () => {

@@ -10,12 +10,13 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** The command line as a process of its own. `during` sees it while it runs. */
+/** The command line as a process of its own. `during` sees it while it runs; `env` comes to what is in its environment. */
 export async function unqcow(
   args: readonly string[],
   during?: (child: ChildProcess) => Promise<void>,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Outcome> {
-  const child = spawn(UNQCOW, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(UNQCOW, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   const code = new Promise<number | null>((resolve) => child.once('close', resolve));
   const [stdout, stderr] = [text(child.stdout), text(child.stderr)];
   await during?.(child);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type BitmapList, describeBitmaps, readBitmaps } from '../../lib/format/bitmaps.ts';
 import { openImage } from '../../lib/format/image.ts';
 import { toJson } from '../../lib/format/json.ts';
@@ -11,14 +11,10 @@ import { memorySource } from '../../lib/source/memory.ts';
 import { KiB } from '../../lib/units.ts';
 import { EXT, type ImageSpec, imageBytes, padded, u64s } from '../support/hostile.ts';
 import { recorded, refusalOf } from '../support/images.ts';
-import { type Qemu, useQemu } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
 const run = promisify(execFile);
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 /** Where hand-made directories lie, and the table that all their bitmaps share: two clusters of data come before. */
 const DIRECTORY = 0x7000;
@@ -169,6 +165,7 @@ describe('a bitmap directory', () => {
     const { info, list } = await listed(bytes);
     expect(info).toEqual({
       stale: false,
+      count: 2,
       qemu: [
         { flags: [], name: 'é', granularity: 512 },
         { flags: ['in-use', 'auto'], name: 'a\ufffd', granularity: 65_536 },
@@ -289,7 +286,7 @@ describe('a bitmap directory', () => {
     expect(image.warnings.list()).toEqual([
       { code: 'BITMAPS_INVALID', message: expect.stringMatching(says), at: 'header.extensions.bitmaps' },
     ]);
-    expect(describeBitmaps(list)).toEqual({ qemu: [], stale: false, bitmaps: [] });
+    expect(describeBitmaps(list)).toEqual({ qemu: [], stale: false, count: 0, bitmaps: [] });
     expect(source.requests.length - opened).toBe(reads);
     await expect(qemu.info(await qemu.imageOf(bytes))).rejects.toThrow(/bitmap/i);
     await readBitmaps(image);

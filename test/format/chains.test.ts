@@ -1,10 +1,10 @@
 import { readFile, rm } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openImage } from '../../lib/format/image.ts';
 import { inspect } from '../../lib/format/info.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { openFile } from '../../lib/source/file.ts';
-import { CHAINS, DATA_FILES, type Recipe } from '../recipes.ts';
+import { CHAINS, DATA_FILES, type Recipe, VERSION_1_OVERLAYS } from '../recipes.ts';
 import {
   asQemu72,
   besides,
@@ -15,16 +15,15 @@ import {
   openBytes,
   refusalOf,
 } from '../support/images.ts';
-import { type Qemu, useQemu } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 const titled = (what: string, recipes: Readonly<Record<string, Recipe>>) =>
   Object.entries(recipes).map(([name, recipe]): [string, Recipe] => [`${what} ${name}`, recipe]);
+
+/** Of files that a version 1 image is over, which states none. */
+const FORMATS = { backingFormats: { '': 'raw', 'base.qcow': 'qcow', 'base.qcow2': 'qcow2', 'middle.qcow2': 'qcow2' } };
 
 describe.concurrent.each([...titled('a backing chain', CHAINS), ...titled('an external data file', DATA_FILES)])(
   '%s',
@@ -32,8 +31,11 @@ describe.concurrent.each([...titled('a backing chain', CHAINS), ...titled('an ex
     it('converts to the bytes that qemu-img makes of it, in one piece or in many', async () => {
       const image = await qemu.made(name, recipe);
       const source = await openFile(image);
-      const [ours, theirs] = [await convertTo(qemu.folder, source, undefined, besides(image)), await qemu.raw(image)];
-      const pieces = await inPieces(source, besides(image));
+      const [ours, theirs] = [
+        await convertTo(qemu.folder, source, undefined, besides(image, FORMATS)),
+        await qemu.raw(image),
+      ];
+      const pieces = await inPieces(source, besides(image, FORMATS));
       await source.close();
       expect(differenceOf(await readFile(ours.path), await readFile(theirs))).toBeUndefined();
       expect(pieces.equals(await readFile(theirs))).toBe(true);
@@ -44,7 +46,7 @@ describe.concurrent.each([...titled('a backing chain', CHAINS), ...titled('an ex
     it('is mapped as qemu-img maps it', async () => {
       const image = await qemu.made(name, recipe);
       const source = await openFile(image);
-      const entries = await mapOf(source, besides(image));
+      const entries = await mapOf(source, besides(image, FORMATS));
       await source.close();
       expect(asQemu72(entries)).toEqual((await qemu.map(image)).filter(({ length }) => length > 0));
     });
@@ -75,3 +77,24 @@ describe.concurrent.each([...titled('a backing chain', CHAINS), ...titled('an ex
     });
   },
 );
+
+describe.concurrent.each(titled('a version 1 image', VERSION_1_OVERLAYS))('%s', (name, recipe) => {
+  it('converts to the bytes that qemu-img makes of it, in one piece or in many', async () => {
+    const image = await qemu.made(name, recipe);
+    const source = await openFile(image);
+    const ours = await convertTo(qemu.folder, source, undefined, besides(image, FORMATS));
+    const pieces = await inPieces(source, besides(image, FORMATS));
+    await source.close();
+    const theirs = await readFile(await qemu.raw(image, 'qcow'));
+    expect(differenceOf(await readFile(ours.path), theirs)).toBeUndefined();
+    expect(differenceOf(pieces, theirs)).toBeUndefined();
+  });
+
+  it('is mapped as qemu-img maps it', async () => {
+    const image = await qemu.made(name, recipe);
+    const source = await openFile(image);
+    const entries = await mapOf(source, besides(image, FORMATS));
+    await source.close();
+    expect(asQemu72(entries)).toEqual(await qemu.map(image, 'qcow'));
+  });
+});

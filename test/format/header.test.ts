@@ -1,16 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseHeader } from '../../lib/format/header.ts';
 import { openImage } from '../../lib/format/image.ts';
 import { EXT, imageBytes } from '../support/hostile.ts';
 import { openBytes, refusalOf } from '../support/images.ts';
-import { type Qemu, useQemu } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 const parse = (bytes: Uint8Array) =>
   parseHeader(bytes, bytes.length, ({ code }) => {

@@ -1,67 +1,26 @@
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openImage } from '../../lib/format/image.ts';
 import { describe as describeImage } from '../../lib/format/info.ts';
 import { toJson } from '../../lib/format/json.ts';
+import { PLAN_LIMITS } from '../../lib/plan/s3-limits.ts';
 import { openFile } from '../../lib/source/file.ts';
-import { metered, newMeter } from '../../lib/source/metered.ts';
-import { KiB } from '../../lib/units.ts';
-import { type ConvertedRow, imageBytes, type RefusedRow, type Row, type Rows } from '../support/hostile.ts';
+import { newMeter } from '../../lib/source/metered.ts';
+import { expectBounded } from '../support/bounds.ts';
+import { type ConvertedRow, imageBytes, type RefusedRow, type Row } from '../support/hostile.ts';
 import {
   besides,
   convertTo,
+  countedBytes,
   type FilesRow,
-  type FilesRows,
   openBytes,
   refusalOf,
   writeFiles,
 } from '../support/images.ts';
-import { type Qemu, useQemu } from '../support/qemu.ts';
-import { BACKING_FILES } from './hostile/backing-rows.ts';
-import { COMPRESSED_ROWS } from './hostile/compressed-rows.ts';
-import { DATA_FILE_FILES } from './hostile/datafile-rows.ts';
-import {
-  BACKING_ROWS,
-  BITMAP_ROWS,
-  DATA_FILE_ROWS,
-  ENCRYPTION_ROWS,
-  EXTENSION_ROWS,
-  SNAPSHOT_ROWS,
-} from './hostile/extension-rows.ts';
-import { EXTL2_ROWS } from './hostile/extl2-rows.ts';
-import { CONTROL_ROWS, FEATURE_ROWS, HEADER_ROWS, SIZE_ROWS } from './hostile/header-rows.ts';
-import { L1_ROWS, L2_ROWS, OTHER_FORMAT_ROWS, REFCOUNT_ROWS } from './hostile/table-rows.ts';
+import { useQemu } from '../support/use-qemu.ts';
+import { FILE_GROUPS, GROUPS } from './hostile/all-rows.ts';
 
-const GROUPS: Readonly<Record<string, Rows>> = {
-  'the control': CONTROL_ROWS,
-  'a header': HEADER_ROWS,
-  'a disk size': SIZE_ROWS,
-  'feature bits': FEATURE_ROWS,
-  'header extensions': EXTENSION_ROWS,
-  encryption: ENCRYPTION_ROWS,
-  bitmaps: BITMAP_ROWS,
-  'a snapshot table': SNAPSHOT_ROWS,
-  'a backing file': BACKING_ROWS,
-  'a data file': DATA_FILE_ROWS,
-  'an L1 table': L1_ROWS,
-  'an L2 table': L2_ROWS,
-  subclusters: EXTL2_ROWS,
-  'a compressed cluster': COMPRESSED_ROWS,
-  refcounts: REFCOUNT_ROWS,
-  'other formats': OTHER_FORMAT_ROWS,
-};
-
-/** The same where the caller lets the image reach the files beside it. */
-const FILE_GROUPS: Readonly<Record<string, FilesRows>> = {
-  'a backing file': BACKING_FILES,
-  'a data file': DATA_FILE_FILES,
-};
-
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 describe('the sound image that all others differ from', () => {
   it.each([
@@ -101,7 +60,7 @@ describe.concurrent.each(Object.entries(FILE_GROUPS))('an image that reaches %s'
     expect(await qemu.difference(ours.path, theirs)).toBeUndefined();
     expect(ours.warnings.map((warning) => warning.code)).toEqual(row.warnings);
     const total = Object.values(row.files).reduce((sum, { length }) => sum + length, 0);
-    expect(ours.read.bytes).toBeLessThan(3 * total + 64 * KiB);
+    expectBounded({ ...ours.read, requests: ours.read.requests / Object.keys(row.files).length }, total);
   });
 });
 
@@ -112,23 +71,25 @@ function titled<R extends Row | FilesRow>(rows: Readonly<Record<string, R>>): [s
   ]);
 }
 
-async function expectRefusal({ image, opens, code, says }: RefusedRow) {
+async function expectRefusal({ image, opens, code, says, snapshot }: RefusedRow) {
   const bytes = imageBytes(image);
   const opened = await refusalOf(openImage(openBytes(bytes)));
   expect(opened?.code).toBe(opens ? undefined : code);
   if (opens) JSON.parse(toJson(describeImage(await openImage(openBytes(bytes)), 'disk.qcow2')));
-  const refusal = await refusalOf(convertTo(qemu.folder, openBytes(bytes)));
+  const meter = newMeter();
+  const refusal = await refusalOf(convertTo(qemu.folder, countedBytes(bytes, meter), undefined, { snapshot }));
   expect(refusal?.code).toBe(code);
   expect(refusal?.message).toMatch(says ?? /./);
+  expectBounded(meter, bytes.length);
+  if (!opens) expect(meter.requests).toBe(1);
 }
 
-async function expectSameBytes({ image, like, warnings }: ConvertedRow) {
+async function expectSameBytes({ image, like, warnings, snapshot }: ConvertedRow) {
   const bytes = imageBytes(image);
   const meter = newMeter();
-  const source = { ...openBytes(bytes), read: metered(openBytes(bytes), meter).read };
-  const ours = await convertTo(qemu.folder, source);
+  const ours = await convertTo(qemu.folder, countedBytes(bytes, meter), undefined, { snapshot });
   const theirs = await qemu.raw(await qemu.imageOf(like ? imageBytes(like) : bytes));
   expect(await qemu.difference(ours.path, theirs)).toBeUndefined();
   expect(ours.warnings.map((warning) => warning.code)).toEqual(warnings);
-  expect(meter.bytes).toBeLessThan(3 * bytes.length + 64 * KiB);
+  expectBounded(meter, bytes.length, (ours.parts?.data ?? 0) * PLAN_LIMITS.dataPart);
 }

@@ -1,18 +1,14 @@
 import { readFile, rm } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openImage } from '../../lib/format/image.ts';
 import { inspect } from '../../lib/format/info.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { openFile } from '../../lib/source/file.ts';
 import { SNAPSHOT_DISKS } from '../recipes.ts';
 import { asQemu72, besides, convertTo, differenceOf, inPieces, mapOf, openBytes } from '../support/images.ts';
-import { type Qemu, useQemu } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 const CASES = Object.entries(SNAPSHOT_DISKS).flatMap(([name, recipe]) =>
   ['first', 'second'].map((snapshot) => [name, snapshot, recipe] as const),

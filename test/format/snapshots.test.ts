@@ -3,7 +3,7 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ErrorCode, WarningCode } from '../../lib/errors.ts';
 import { type Image, openImage } from '../../lib/format/image.ts';
 import { toJson } from '../../lib/format/json.ts';
@@ -12,64 +12,19 @@ import { describeSnapshots, readSnapshots } from '../../lib/format/snapshots.ts'
 import { memorySource } from '../../lib/source/memory.ts';
 import { KiB, MiB } from '../../lib/units.ts';
 import { AT, EXT, type ImageSpec, imageBytes, padded, u64s } from '../support/hostile.ts';
+import {
+  type SnapshotEntry as Entry,
+  snapshotBytes as entryBytes,
+  NO_ICOUNT as NONE,
+  SNAPSHOT_TABLE as TABLE,
+  withSnapshots as withEntries,
+} from '../support/hostile-snapshots.ts';
 import { openBytes, recorded, refusalOf } from '../support/images.ts';
-import { noise, type Qemu, useQemu } from '../support/qemu.ts';
+import { noise } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
 const run = promisify(execFile);
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
-
-/** Where the hand-made tables lie: two clusters of data come before. */
-const TABLE = 0x7000;
-const NONE = 2n ** 64n - 1n;
-
-interface Entry {
-  readonly l1?: number | bigint;
-  readonly l1Size?: number;
-  readonly id?: string | Uint8Array;
-  readonly name?: string | Uint8Array;
-  readonly clock?: bigint;
-  readonly vmStateSize?: number;
-  readonly extra?: Uint8Array;
-  /** What it says of lengths, where that is not the truth. */
-  readonly extraSize?: number;
-  readonly idSize?: number;
-}
-
-/** VM state size, disk size, icount. */
-const EXTRA = u64s([0n, 0x10000n, NONE]);
-
-function entryBytes(entry: Entry, index: number): Buffer {
-  const { id = `${index + 1}`, name = `snapshot ${index + 1}`, extra = EXTRA } = entry;
-  const [idBytes, nameBytes] = [Buffer.from(id as string), Buffer.from(name as string)];
-  const head = Buffer.alloc(40);
-  head.writeBigUInt64BE(BigInt(entry.l1 ?? AT.l1), 0);
-  head.writeUInt32BE(entry.l1Size ?? 1, 8);
-  head.writeUInt16BE(entry.idSize ?? idBytes.length, 12);
-  head.writeUInt16BE(nameBytes.length, 14);
-  head.writeUInt32BE(1_700_000_000 + index, 16);
-  head.writeUInt32BE(987_654_321, 20);
-  head.writeBigUInt64BE(entry.clock ?? 5_000_000_007n, 24);
-  head.writeUInt32BE(entry.vmStateSize ?? 0, 32);
-  head.writeUInt32BE(entry.extraSize ?? extra.length, 36);
-  return padded(Buffer.concat([head, extra, idBytes, nameBytes]), 8);
-}
-
-const tableBytes = (entries: readonly Entry[]) => Buffer.concat(entries.map(entryBytes));
-
-/** An image that has these snapshots. */
-function withEntries(entries: readonly Entry[], spec: ImageSpec = {}): ImageSpec {
-  const table = tableBytes(entries);
-  return {
-    fileSize: TABLE + table.length,
-    patches: { [TABLE]: table },
-    ...spec,
-    header: { nbSnapshots: entries.length, snapshotsOffset: TABLE, ...spec.header },
-  };
-}
+const qemu = useQemu();
 
 const openSpec = (spec: ImageSpec) => openImage(memorySource(imageBytes(spec)));
 const codesOf = ({ warnings }: Image) => warnings.list().map(({ code }) => code);
@@ -109,7 +64,7 @@ describe('snapshots that qemu-img made', () => {
     const image = await openImage(memorySource(await readFile(path)));
     const table = await readSnapshots(image);
     const disks = ['small', 'large'].map((name) => snapshotDisk(image, findSnapshot(table, name)));
-    expect(disks.map(({ geometry, l1 }) => [geometry.diskSize, l1.entries])).toEqual([
+    expect(disks.map(({ geometry, l1 }) => [geometry.diskSize, l1.needed])).toEqual([
       [3 * MiB, 2],
       [50 * MiB, 25],
     ]);
@@ -145,7 +100,7 @@ async function diskBytes(image: Image, { geometry, l1 }: ReturnType<typeof snaps
   const pointer = (at: number) => Number(file.readBigUInt64BE(at) & 0x00fffffffffffe00n);
   for (let i = 0; i * clusterSize < disk.length; i += 1) {
     const index = Math.floor(i / (clusterSize / 8));
-    expect(index).toBeLessThan(l1.entries);
+    expect(index).toBeLessThan(l1.needed);
     const table = pointer(l1.offset + index * 8);
     const host = table && pointer(table + (i % (clusterSize / 8)) * 8);
     if (host !== 0) file.copy(disk, i * clusterSize, host, host + clusterSize);
@@ -422,7 +377,7 @@ describe('the disk of a snapshot', () => {
 
   it('is found by its size and L1 table, as far as the disk needs it', async () => {
     const { image, disk } = await diskOf({ l1Size: 512, extra: sized(0x3000n) });
-    expect(disk()).toEqual({ geometry: { ...image.geometry, diskSize: 0x3000 }, l1: { offset: AT.l1, entries: 1 } });
+    expect(disk()).toEqual({ geometry: { ...image.geometry, diskSize: 0x3000 }, l1: { offset: AT.l1, needed: 1 } });
     expect(codesOf(image)).toEqual([]);
   });
 
@@ -482,7 +437,7 @@ describe('the disk of a snapshot', () => {
     ['the last 8 bytes of the file for its L1 table', { fileSize: 0xa008 }, { l1: 0xa000, l1Size: 1 }, 0x10000, 1, []],
   ] as const)('may have %s', async (_, spec, entry, size, entries, codes) => {
     const { image, disk } = await diskOf(entry, spec);
-    expect([disk().geometry.diskSize, disk().l1.entries]).toEqual([size, entries]);
+    expect([disk().geometry.diskSize, disk().l1.needed]).toEqual([size, entries]);
     expect(codesOf(image)).toEqual(codes);
   });
 
@@ -534,7 +489,7 @@ describe('the disk of a snapshot', () => {
         fileSize: table + 4096,
         patches: { [table]: entryBytes(entry, 0) },
       });
-      return snapshotDisk(image, findSnapshot(await readSnapshots(image), '1')).l1.entries;
+      return snapshotDisk(image, findSnapshot(await readSnapshots(image), '1')).l1.needed;
     };
     expect([await entries(false), await entries(true)]).toEqual([1, 2]);
   });

@@ -1,15 +1,11 @@
 import { readFile, rm } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openFile } from '../../lib/source/file.ts';
 import { SCATTERED } from '../recipes.ts';
 import { asQemu72, besides, convertTo, differenceOf, inPieces, mapOf } from '../support/images.ts';
-import { type Qemu, useQemu } from '../support/qemu.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 describe.concurrent.each(Object.entries(SCATTERED))('subclusters in any mix: %s', (name, recipe) => {
   it('convert to the bytes that qemu-img makes of them, in one piece or in many', async () => {

@@ -9,8 +9,9 @@ import { createHandler } from '../../functions/convert-part.ts';
 import { lambdaContext } from '../../infra/local/step-functions/lambda-task.ts';
 import { DEFAULT_OPTIONS, type Share } from '../../lib/jobs/conversion.ts';
 import { planJob } from '../../lib/jobs/plan-job.ts';
-import { createUpload, type Upload } from '../../lib/sink/s3-multipart.ts';
+import { createUpload } from '../../lib/sink/s3-multipart.ts';
 import { getText, putJson } from '../../lib/sink/s3-object.ts';
+import type { Upload } from '../../lib/sink/s3-target.ts';
 import { usePipeline } from '../pipeline/use-pipeline.ts';
 
 const pipeline = usePipeline();
@@ -20,6 +21,7 @@ const log = { info: (...each: unknown[]) => logged.push(each), warn: () => undef
 let folder: string;
 let share: Share;
 let upload: Upload;
+let counter = 0;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'unqcow-part-'));
@@ -52,14 +54,18 @@ function handle(event: unknown) {
   return createHandler(depsFor(config, log, pipeline.stack.store))(event, context);
 }
 
-const failure = () => ({ bucket: pipeline.stack.buckets.work, key: 'jobs/job/failure.json' });
+const failure = (job = 'job') => ({ bucket: pipeline.stack.buckets.work, key: `jobs/${job}/failure.json` });
+const wordOf = async (job?: string) => JSON.parse(await getText(pipeline.stores.writer, failure(job)));
 const event = (more: object = {}) => ({ share, uploadId: upload.uploadId, failure: failure(), ...more });
 
 describe('a worker', () => {
   it('makes the parts of its share, and gives their receipts', async () => {
     const { receipts, cost } = await handle(event());
     expect(receipts).toMatchObject(share.parts.map(({ number, start, end }) => ({ number, length: end - start })));
-    expect(cost).toEqual({ requests: 2, bytes: 64 * 1024 + 1024 * 1024 });
+    // Of the table the entries of the first part, which has 1 MiB of data and is as small as S3 takes.
+    const [first] = share.parts;
+    expect(first).toMatchObject({ kind: 'data', start: 0, end: 5 * 1024 * 1024 });
+    expect(cost).toEqual({ requests: 2, bytes: (5 * 1024 * 1024 * 8) / 65_536 + 1024 * 1024 });
   });
 
   it('fetches a share that was too long for a state', async () => {
@@ -72,7 +78,7 @@ describe('a worker', () => {
     const source = { ...share.source, etag: '"0123456789abcdef0123456789abcdef"' };
     const layers = share.layers.map((layer) => ({ ...layer, source }));
     await expect(handle(event({ share: { ...share, layers } }))).rejects.toMatchObject({ name: 'SOURCE_CHANGED' });
-    expect(JSON.parse(await getText(pipeline.stores.writer, failure()))).toMatchObject({ code: 'SOURCE_CHANGED' });
+    expect(await wordOf()).toMatchObject({ code: 'SOURCE_CHANGED' });
   });
 
   it.each([
@@ -85,10 +91,35 @@ describe('a worker', () => {
     ],
     ['a destination', (s: Share) => ({ ...s, destination: { bucket: 'elsewhere', key: 'x' } })],
     ['a record', (s: Share) => ({ share: s.share, at: { bucket: 'elsewhere', key: 'x' } })],
-  ])('refuses %s that is not allowed, before it asks the store', async (_, change) => {
+  ])('refuses %s that is not allowed, and asks the store for nothing but to leave word of that', async (_, change) => {
+    const job = `refused-${counter++}`;
+    const before = pipeline.stack.s3?.metrics().requests ?? {};
+    const refused = handle(event({ failure: failure(job), share: change(share) }));
+    await expect(refused).rejects.toMatchObject({ name: 'NOT_ALLOWED' });
+    const after = pipeline.stack.s3?.metrics().requests ?? {};
+    expect(after).toEqual({ ...before, PutObject: (before.PutObject ?? 0) + 1 });
+    expect(await wordOf(job)).toMatchObject({ code: 'NOT_ALLOWED' });
+  });
+
+  it('refuses to leave word where that is not allowed, before it asks the store', async () => {
     const before = pipeline.stack.s3?.metrics();
-    await expect(handle(event({ share: change(share) }))).rejects.toMatchObject({ name: 'NOT_ALLOWED' });
+    const refused = handle(event({ failure: { bucket: 'elsewhere', key: 'jobs/job/failure.json' } }));
+    await expect(refused).rejects.toMatchObject({ name: 'NOT_ALLOWED' });
     expect(pipeline.stack.s3?.metrics()).toEqual(before);
+  });
+
+  it.each([
+    ['a share that is none', 'BAD_REQUEST', () => ({ share: { parts: [] } })],
+    ['no upload', 'BAD_REQUEST', () => ({ uploadId: '' })],
+    [
+      'a share that is not where it should be',
+      'RECEIPTS_MISMATCH',
+      () => ({ share: { share: 0, at: failure('none') } }),
+    ],
+  ])('leaves word of %s: %s', async (_, code, wrong) => {
+    const job = `malformed-${counter++}`;
+    await expect(handle(event({ failure: failure(job), ...wrong() }))).rejects.toMatchObject({ name: code });
+    expect(await wordOf(job)).toMatchObject({ code });
   });
 
   it.each([

@@ -1,19 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ErrorCodes } from '../../lib/errors.ts';
-import { KiB } from '../../lib/units.ts';
+import { KiB, MiB } from '../../lib/units.ts';
 import { usePipeline } from '../pipeline/use-pipeline.ts';
 import { RECIPES, type RecipeName } from '../recipes.ts';
 import { targetKind } from '../s3/target.ts';
-import { type Qemu, useQemu } from '../support/qemu.ts';
+import { EXT, imageBytes, padded, u64s } from '../support/hostile.ts';
+import { withSnapshots } from '../support/hostile-snapshots.ts';
+import { useQemu } from '../support/use-qemu.ts';
 
 const pipeline = usePipeline();
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 /** What the store served since, of the requests and bytes that a metadata request may make. */
 function served() {
@@ -91,9 +89,12 @@ describe('GET /images/{bucket}/{key+}', () => {
     expect(await get(imagePath('missing'))).toMatchObject({ status: 404, body: { code: 'SOURCE_NOT_FOUND' } });
   });
 
-  it('asks the store nothing about a bucket that is not allowed: NOT_ALLOWED', async () => {
-    const { status, body, gets, heads } = await get('/images/somewhere-else/a.qcow2');
-    expect({ status, code: body.code, gets, heads }).toEqual({ status: 403, code: 'NOT_ALLOWED', gets: 0, heads: 0 });
+  it('answers of a bucket that is not allowed what it answers of one that is not there, without asking the store', async () => {
+    const missing = await get(imagePath('missing'));
+    const { status, body, gets, heads } = await get(`/images/${pipeline.stack.buckets.raw}/missing`);
+    expect({ gets, heads }).toEqual({ gets: 0, heads: 0 });
+    const renamed = JSON.stringify(body).replace(pipeline.stack.buckets.raw, pipeline.stack.buckets.images);
+    expect({ status, body: JSON.parse(renamed) }).toEqual({ status: missing.status, body: missing.body });
   });
 
   it.each([
@@ -104,5 +105,94 @@ describe('GET /images/{bucket}/{key+}', () => {
     const { status, body, gets } = await get(path);
     expect({ status, code: body.code, gets }).toEqual({ status: 400, code: 'BAD_REQUEST', gets: 0 });
     expect(body.at).toContain(at);
+  });
+});
+
+/** What a Lambda may answer: the body is a string inside its JSON. */
+const LAMBDA_ANSWER = 6 * MiB;
+const LONG = '\u0001'.repeat(65_535);
+const SNAPSHOTS = 12;
+const BITMAPS = 400;
+
+/** An image whose lists are short, but for their names: 12 snapshots and 400 bitmaps make more than 10 MiB of JSON. */
+function longNames(): Uint8Array {
+  const { patches = {}, ...spec } = withSnapshots(Array.from({ length: SNAPSHOTS }, () => ({ name: LONG })));
+  const directory = Buffer.concat(Array.from({ length: BITMAPS }, (_, i) => bitmapEntry(`${LONG.slice(0, 1000)}${i}`)));
+  const at = padded(Buffer.alloc(spec.fileSize as number), 4096).length;
+  const extension = u64s([BigInt(BITMAPS) << 32n, BigInt(directory.length), BigInt(at)]);
+  return imageBytes({
+    ...spec,
+    extensions: [{ type: EXT.bitmaps, data: extension }],
+    fileSize: at + directory.length,
+    patches: { ...patches, [at]: directory },
+    header: { ...spec.header, autoclearFeatures: 1 },
+  });
+}
+
+/** A bitmap of clusters of 64 KiB, whose table is the second cluster of data. */
+function bitmapEntry(name: string): Buffer {
+  const entry = Buffer.alloc(24);
+  entry.writeBigUInt64BE(0x6000n, 0);
+  entry.writeUInt32BE(1, 8);
+  entry.set([1, 16], 16);
+  entry.writeUInt16BE(name.length, 18);
+  return padded(Buffer.concat([entry, Buffer.from(name)]), 8);
+}
+
+describe('GET /images/{bucket}/{key+} of lists that are too long for one answer', () => {
+  const putBytes = async (key: string, bytes: Uint8Array) => {
+    const path = join(qemu.folder, key);
+    writeFileSync(path, bytes);
+    await pipeline.put(path, key);
+  };
+  type List = { next?: number; list: { name: string }[] };
+  const walk = async (key: string, which: 'snapshots' | 'bitmaps') => {
+    const names: string[] = [];
+    for (let offset: number | undefined = 0, answers = 0; offset !== undefined; answers += 1) {
+      expect(answers).toBeLessThan(20);
+      const { body } = await get(`${imagePath(key)}?offset=${offset}`);
+      expect(JSON.stringify(JSON.stringify(body)).length).toBeLessThan(LAMBDA_ANSWER);
+      const { list, next }: List = (body.unqcow as Record<typeof which, List>)[which];
+      names.push(...list.map(({ name }) => name));
+      offset = next;
+    }
+    return names;
+  };
+
+  it('gives as many snapshots and bitmaps as fit, and says where each list goes on', async () => {
+    await putBytes('long-names', longNames());
+    expect(await walk('long-names', 'snapshots')).toEqual(Array.from({ length: SNAPSHOTS }, () => LONG));
+    const bitmaps = await walk('long-names', 'bitmaps');
+    expect(bitmaps.map((name) => name.slice(1000))).toEqual(Array.from({ length: BITMAPS }, (_, i) => `${i}`));
+  });
+
+  it('gives 65,536 snapshots by a thousand', async () => {
+    await putBytes(
+      'zeros',
+      imageBytes({ header: { nbSnapshots: 65_536, snapshotsOffset: 0x7000 }, fileSize: 0x7000 + 65_536 * 40 }),
+    );
+    const last = await get(`${imagePath('zeros')}?offset=65000`);
+    expect(last.body).toMatchObject({ unqcow: { snapshots: { count: 65_536 } } });
+    const { snapshots } = last.body as { snapshots: unknown[] };
+    expect(snapshots).toHaveLength(536);
+    const first = await get(imagePath('zeros'));
+    expect(first.body).toMatchObject({ unqcow: { snapshots: { count: 65_536, next: 1000 } } });
+  });
+
+  it('cuts a data file’s name, which may be as long as a cluster', async () => {
+    const name = '\u0001'.repeat(2 ** 20);
+    await putBytes(
+      'long-name',
+      imageBytes({
+        clusterBits: 21,
+        size: 2n ** 22n,
+        header: { incompatibleFeatures: 4 },
+        extensions: [{ type: EXT.dataFile, data: name }],
+        data: [],
+        l2: [],
+      }),
+    );
+    const { body } = await get(imagePath('long-name'));
+    expect(body).toMatchObject({ 'format-specific': { data: { 'data-file': name.slice(0, 4096) } } });
   });
 });

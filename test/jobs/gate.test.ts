@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { UnqcowError } from '../../lib/errors.ts';
 import { CLOSED, formatFor, type Gate, resolve } from '../../lib/jobs/gate.ts';
 import type { Location } from '../../lib/source/location.ts';
+import { hostileName as name } from '../support/hostile-names.ts';
 
 /** Where a name leads, or the code of the refusal. */
 function leads(gate: Gate, from: Location, name: string): Location | string {
@@ -24,69 +25,6 @@ function isDenied(place: Location | string): place is string {
 const file = (path: string): Location => ({ kind: 'file', path });
 const s3 = (bucket: string, key: string): Location => ({ kind: 's3', bucket, key });
 const allowing = (...allow: string[]): Gate => ({ ...CLOSED, allow });
-
-/** Ways to write a separator, and a step up, that something between us and the bytes might understand. */
-const SEPARATORS = ['/', '//', '\\', '%2f', '%2F', '%5c', '%252f', '\u2215', '\uff0f', '\u0000', '\u0000/', '/./', ':'];
-const STEPS = [
-  '..',
-  '.',
-  '...',
-  '%2e%2e',
-  '%2E.',
-  '.%2e',
-  '\uff0e\uff0e',
-  '\u2024\u2024',
-  '..\u0000',
-  '.. ',
-  ' ..',
-  '..;',
-];
-const PLACES = [
-  '',
-  'etc',
-  'passwd',
-  'base',
-  'in',
-  'out',
-  'BASE',
-  'In',
-  'bucket',
-  'disk.qcow2',
-  '~',
-  'C:',
-  '*',
-  'a?b#c',
-];
-const SCHEMES = [
-  '',
-  '/',
-  '//',
-  '\\\\host\\',
-  's3:',
-  's3://bucket/',
-  'S3://other/',
-  'json:{"filename":"',
-  'nbd:',
-  'nbd+unix://',
-  'http://169.254.169.254/',
-  'HTTPS://host/',
-  'file:',
-  'file:///',
-  'fat:rw:',
-  'ssh://',
-  'data:,',
-  'arn:aws:s3:::bucket/',
-];
-const name = fc.oneof(
-  fc
-    .tuple(
-      fc.oneof(fc.constant(''), fc.constantFrom(...SCHEMES)),
-      fc.array(fc.tuple(fc.constantFrom(...STEPS, ...PLACES), fc.constantFrom(...SEPARATORS)), { maxLength: 4 }),
-      fc.constantFrom(...STEPS, ...PLACES),
-    )
-    .map(([scheme, middle, end]) => scheme + middle.flat().join('') + end),
-  fc.string({ unit: 'binary', maxLength: 12 }),
-);
 
 /** What a store that took names for more than bytes might make of them, so often until nothing changes any more. */
 function decoded(text: string): string {

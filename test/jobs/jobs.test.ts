@@ -2,22 +2,33 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { Readable } from 'node:stream';
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Buffers } from '../../lib/chunk/buffers.ts';
 import { UnqcowError } from '../../lib/errors.ts';
 import { completeJob, readPlan } from '../../lib/jobs/complete-job.ts';
 import { DEFAULT_OPTIONS, type Planned, type PlanRecord, type Share } from '../../lib/jobs/conversion.ts';
 import { convertHere } from '../../lib/jobs/convert-here.ts';
-import { convertShare, recordFailure } from '../../lib/jobs/convert-share.ts';
+import { convertShare, makePart, recordFailure } from '../../lib/jobs/convert-share.ts';
+import { openDisk } from '../../lib/jobs/open-disk.ts';
 import { planJob } from '../../lib/jobs/plan-job.ts';
-import { createUpload, type Upload } from '../../lib/sink/s3-multipart.ts';
+import { openStores } from '../../lib/jobs/stores.ts';
+import { describeRaw } from '../../lib/sink/s3-description.ts';
+import { listUploads } from '../../lib/sink/s3-listing.ts';
+import { abortUpload, createUpload } from '../../lib/sink/s3-multipart.ts';
 import { getText } from '../../lib/sink/s3-object.ts';
+import type { Upload } from '../../lib/sink/s3-target.ts';
+import { putWhole } from '../../lib/sink/s3-whole.ts';
 import { openFile } from '../../lib/source/file.ts';
 import { openS3 } from '../../lib/source/s3.ts';
+import { KiB, MiB } from '../../lib/units.ts';
 import { usePipeline } from '../pipeline/use-pipeline.ts';
+import { type Fault, knowsNoChecksums, useFaultyS3 } from '../support/faulty-s3.ts';
 import { STORE } from '../support/store.ts';
 
 const pipeline = usePipeline();
+const faulty = useFaultyS3(() => pipeline.stack.store.endpoint);
 let folder: string;
 let path: string;
 let raw: string;
@@ -35,14 +46,22 @@ afterAll(() => rm(folder, { recursive: true }));
 
 const place = (kind: 'images' | 'raw' | 'work', key: string) => ({ bucket: pipeline.stack.buckets[kind], key });
 
-async function plan(key: string, job = key): Promise<Extract<Planned, { mode: 'parts' }>> {
-  const deps = { stores: pipeline.stores, work: { bucket: pipeline.stack.buckets.work, prefix: 'some/folder/' } };
-  const request = {
-    job,
-    source: place('images', key),
-    destination: place('raw', `${key}.raw`),
-    options: DEFAULT_OPTIONS,
-  };
+const recordOf = (job: string, uploadId: string) => place('work', `some/folder/open/${job}/uploads/${uploadId}`);
+
+/** When the store was told where a job's raw disk goes. */
+async function openSince(job: string): Promise<Date | undefined> {
+  const { bucket: Bucket, key: Prefix } = place('work', `some/folder/open/${job}/destination.json`);
+  const { Contents = [] } = await pipeline.client.send(new ListObjectsV2Command({ Bucket, Prefix }));
+  return Contents[0]?.LastModified;
+}
+
+async function plan(
+  key: string,
+  job = key,
+  { stores = pipeline.stores, destination = place('raw', `${key}.raw`) } = {},
+): Promise<Extract<Planned, { mode: 'parts' }>> {
+  const deps = { stores, work: { bucket: pipeline.stack.buckets.work, prefix: 'some/folder/' } };
+  const request = { job, source: place('images', key), destination, options: DEFAULT_OPTIONS };
   const planned = await planJob(deps, request);
   if (planned.mode !== 'parts') throw new Error('the disk is too small for this test');
   return planned;
@@ -68,18 +87,65 @@ describe('a job in parts', () => {
     planned = await plan(key);
     record = await readPlan(pipeline.stores, planned.plan);
     shares = await sharesOf(planned);
-    upload = await createUpload(pipeline.stores.writer, planned.destination);
+    upload = await createUpload(pipeline.stores.writer, planned.destination, describeRaw({}));
   });
 
-  const convert = (share: Share) => convertShare(pipeline.stores, share, upload.uploadId);
+  const convert = (share: Share) => convertShare({ stores: pipeline.stores }, share, upload.uploadId);
   const complete = (results: Awaited<ReturnType<typeof convert>>[]) =>
     completeJob(pipeline.stores, record, results, upload.uploadId);
   const difference = () => pipeline.difference(planned.destination.key, raw);
 
-  it('planned twice writes the same records', async () => {
+  it('planned twice writes the same records, and has both its uploads on record', async () => {
     const before = await getText(pipeline.stores.writer, planned.items);
-    expect(await plan(planned.source.key)).toEqual(planned);
+    const since = await openSince(planned.job);
+    const again = await plan(planned.source.key);
+    // From then on the sweeper looks for uploads that are on no record.
+    expect(await openSince(planned.job)).toEqual(since);
+    expect(again).toEqual({ ...planned, upload: again.upload });
     expect(await getText(pipeline.stores.writer, planned.items)).toBe(before);
+    for (const { uploadId } of [planned.upload, again.upload])
+      expect(await getText(pipeline.stores.writer, recordOf(planned.job, uploadId))).toBe(uploadId);
+  });
+
+  it('whose upload cannot be put on record has none', async () => {
+    const { writer } = pipeline.stores;
+    const opened: string[] = [];
+    const refusing = Object.create(writer, {
+      send: {
+        async value(command: Parameters<typeof writer.send>[0], ...rest: []) {
+          const { Key = '' } = command.input as { Key?: string };
+          if (command instanceof PutObjectCommand && Key.includes('/uploads/')) {
+            opened.push(Key.split('/').at(-1) ?? '');
+            throw new UnqcowError('DESTINATION_DENIED', 'not here');
+          }
+          return writer.send(command, ...rest);
+        },
+      },
+    });
+    const stores = { ...pipeline.stores, writer: refusing };
+    await expect(plan(planned.source.key, 'unrecorded', { stores })).rejects.toMatchObject({
+      code: 'DESTINATION_DENIED',
+    });
+    expect(opened).toHaveLength(1);
+    const uploads = await listUploads(writer, planned.destination.bucket, planned.destination.key);
+    expect(uploads.map(({ uploadId }) => uploadId)).not.toContain(opened[0]);
+  });
+
+  it('to a bucket that is not there is refused by its plan: DESTINATION_NOT_FOUND', async () => {
+    const destination = { bucket: 'no-such-bucket', key: 'disk.raw' };
+    await expect(plan(planned.source.key, 'nowhere', { destination })).rejects.toMatchObject({
+      code: 'DESTINATION_NOT_FOUND',
+    });
+  });
+
+  it('says in its plan what it will take, and holds what it moved to that', async () => {
+    const { estimate, parts } = record;
+    const moved = parts.filter(({ kind }) => kind === 'data');
+    expect(estimate.bytes.uploaded).toBe(moved.reduce((sum, { start, end }) => sum + end - start, 0));
+    const results = await Promise.all(shares.map(convert));
+    const read = results.reduce((sum, { cost }) => sum + cost.bytes, 0);
+    const tables = moved.length * 64 * KiB;
+    expect(read).toBeLessThanOrEqual(1.02 * estimate.bytes.read + tables);
   });
 
   it('whose worker ran twice, the second time after its receipts were written, is whole all the same', async () => {
@@ -93,14 +159,20 @@ describe('a job in parts', () => {
   it('that is completed twice, since the first answer was lost, is a success both times', async () => {
     const results = await Promise.all(shares.map(convert));
     const first = await complete(results);
-    const second = complete(results);
-    // Without checksums there is no telling whether the object that is there is ours.
-    if (STORE.checksums) expect(await second).toEqual(first);
-    else
-      await expect(second).rejects.toMatchObject({
-        code: expect.stringMatching(/UPLOAD_GONE|DESTINATION_UNAVAILABLE/),
-      });
+    expect(await complete(results)).toEqual(first);
     expect(await difference()).toBeUndefined();
+  });
+
+  it('that is completed twice in a store that keeps no checksums is one too, though nothing is proven', async () => {
+    faulty.when(() => true, ...Array<Fault>(100).fill(knowsNoChecksums));
+    const { writer } = openStores({ ...pipeline.stack.store, endpoint: faulty.endpoint });
+    const results = await Promise.all(shares.map(convert));
+    const again = () => completeJob({ ...pipeline.stores, writer }, record, results, upload.uploadId);
+    const first = await again();
+    expect(first.proven).toBe(false);
+    expect(await again()).toEqual(first);
+    expect(await difference()).toBeUndefined();
+    writer.destroy();
   });
 
   it('that lacks a part is not completed: RECEIPTS_MISMATCH', async () => {
@@ -133,7 +205,7 @@ describe('a job in parts', () => {
 
   it('whose upload is gone says so: UPLOAD_GONE', async () => {
     const withData = shares.find(({ parts }) => parts.some(({ kind }) => kind === 'data')) as Share;
-    await expect(convertShare(pipeline.stores, withData, 'no-such-upload')).rejects.toMatchObject({
+    await expect(convertShare({ stores: pipeline.stores }, withData, 'no-such-upload')).rejects.toMatchObject({
       code: expect.stringMatching(/UPLOAD_GONE|DESTINATION/),
     });
   });
@@ -150,9 +222,61 @@ describe('a job in parts', () => {
   });
 });
 
+describe('a destination that the disk is read from', () => {
+  const deps = () => ({ stores: pipeline.stores, work: { bucket: pipeline.stack.buckets.work, prefix: '' } });
+  const own = { backing: ['-b', 'other', '-F', 'raw'], data: ['-o', 'data_file=other'] };
+
+  it.each([
+    ['backing', '100M'],
+    ['backing', '300M'],
+    ['data', '100M'],
+    ['data', '300M'],
+  ] as const)('as its %s file is refused, though it is ours: a disk of %s', async (kind, size) => {
+    const key = `${kind}-${size}`;
+    const at = { cwd: await mkdtemp(join(folder, 'own-')) };
+    if (kind === 'backing') execFileSync('qemu-img', ['create', '-q', '-f', 'raw', 'other', '1M'], at);
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...own[kind], 'image', size], at);
+    await pipeline.put(join(at.cwd, 'image'), key);
+    const body = Readable.from([Buffer.alloc(1 * MiB, 7)]);
+    await putWhole(pipeline.stores.writer, place('raw', key), body, 1 * MiB, { description: describeRaw({}) });
+    const places = { other: `s3://${pipeline.stack.buckets.raw}/${key}` };
+    const request = {
+      job: key,
+      source: place('images', key),
+      options: DEFAULT_OPTIONS,
+      gate: { allow: [], places, backingFormats: {} },
+    };
+    await expect(planJob(deps(), { ...request, destination: place('raw', key) })).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      at: 'request.destination',
+    });
+    const planned = await planJob(deps(), { ...request, destination: place('raw', key.slice(0, -1)) });
+    expect(planned.mode).toBe(size === '100M' ? 'whole' : 'parts');
+    if (planned.mode === 'parts') {
+      await abortUpload(pipeline.stores.writer, { ...planned.destination, ...planned.upload });
+    }
+  });
+});
+
+it.runIf(STORE.trailers)('a data part that is too large for memory is streamed, and is the same', async () => {
+  const source = await openFile(path);
+  const disk = await openDisk(source, { kind: 'file', path });
+  const target = { ...place('raw', 'streamed.raw') };
+  const upload = await createUpload(pipeline.stores.writer, target);
+  const buffers = new Buffers(128 * MiB, 1);
+  const maker = { writer: pipeline.stores.writer, upload, layersOf: () => disk.layers, buffers };
+  const task = { kind: 'data' as const, number: 1, start: 64 * MiB, end: 192 * MiB, stored: 1, slices: [null] };
+  const whole = await makePart(maker, task);
+  const streamed = await makePart({ ...maker, maxAssembled: 64 * MiB }, task);
+  expect(streamed).toEqual(whole);
+  await abortUpload(pipeline.stores.writer, upload);
+  await disk.close();
+  await source.close();
+});
+
 describe('a conversion on one machine', () => {
   const location = { kind: 'file' as const, path: 'disk.qcow2' };
-  const options = { overwrite: true, copyParts: true, zeroParts: true };
+  const options = { overwrite: 'always', copyParts: true, zeroParts: true } as const;
   const work = () => ({ bucket: pipeline.stack.buckets.work, prefix: '' });
   const toS3 = (key: string, withWork: boolean) => ({
     kind: 's3' as const,
@@ -162,8 +286,8 @@ describe('a conversion on one machine', () => {
   });
 
   it.each([
-    ['with an object of zeros to copy from', true, { copy: 1, data: 3, zero: 2 }],
-    ['without', false, { copy: 1, data: 6, zero: 0 }],
+    ['with a place for an object of zeros', true, { copy: 2, data: 1, zero: 3 }],
+    ['with one beside the target meanwhile', false, { copy: 2, data: 1, zero: 6 }],
   ])('from S3 to S3, %s, makes the same object', async (_, withWork, parts) => {
     await pipeline.put(path, 'here');
     const source = await openS3(pipeline.stores.reader, place('images', 'here'));
@@ -171,6 +295,10 @@ describe('a conversion on one machine', () => {
     const result = await convertHere({ source, location, copySource: source.pin, target, options, workers: 3 });
     expect(result.parts).toEqual(parts);
     expect(await pipeline.difference(target.target.key, raw)).toBeUndefined();
+    const { Contents: left } = await pipeline.stores.writer.send(
+      new ListObjectsV2Command({ Bucket: target.target.bucket, Prefix: `${target.target.key}.` }),
+    );
+    expect(left).toBeUndefined();
   });
 
   it('from a file to S3 copies nothing within the store', async () => {

@@ -11,6 +11,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll } from 'vitest';
+import type { Triggered } from '../../functions/on-upload.ts';
 import { type LocalStack, type StackOptions, startStack } from '../../infra/local/stack.ts';
 import type { Description } from '../../infra/local/step-functions/server.ts';
 import { openStores, type Stores } from '../../lib/jobs/stores.ts';
@@ -38,6 +39,15 @@ export interface Pipeline {
   openUploads(): Promise<(string | undefined)[]>;
 }
 
+/** Options of every stack that is started from here on. Another suite sets it to run these tests over something else. */
+export const STACK: { options: Partial<StackOptions> } = { options: {} };
+
+/** Around what a test puts in a function's place, another suite puts what it has. */
+function lambdaOver(inner: StackOptions['lambda'], outer: StackOptions['lambda']): Pick<StackOptions, 'lambda'> {
+  if (!inner || !outer) return {};
+  return { lambda: (name, create, services) => outer(name, () => inner(name, create, services), services) };
+}
+
 /** The whole stack for one file of tests: over our S3, or the real one that `UNQCOW_TEST_S3_ENDPOINT` names. */
 export function usePipeline(options: Partial<StackOptions> = {}): Pipeline {
   const ended = new Map<string, (execution: string) => void>();
@@ -52,7 +62,10 @@ export function usePipeline(options: Partial<StackOptions> = {}): Pipeline {
       buckets: { images: `images-${id}`, raw: `raw-${id}`, work: `work-${id}` },
       retryDelayScale: 0,
       ...options,
+      ...STACK.options,
+      ...lambdaOver(options.lambda, STACK.options.lambda),
       onEvent: (event) => {
+        options.onEvent?.(event);
         if (event.type !== 'ended') return;
         const { source } = JSON.parse(stack.stepFunctions.describe(event.execution).input) as Input;
         ended.get(source.key)?.(event.execution);
@@ -73,7 +86,7 @@ export function usePipeline(options: Partial<StackOptions> = {}): Pipeline {
   const put = async (path: string, key: string) => {
     const { size } = await stat(path);
     const target = { bucket: state.stack.buckets.images, key };
-    await putWhole(state.stores.writer, target, createReadStream(path), size, { overwrite: true });
+    await putWhole(state.stores.writer, target, createReadStream(path), size);
   };
 
   return {
@@ -119,6 +132,12 @@ export function usePipeline(options: Partial<StackOptions> = {}): Pipeline {
       return lists.flatMap(({ Uploads = [] }) => Uploads).map(({ Key }) => Key);
     },
   };
+}
+
+/** The execution that an upload started or found. @throws if it was ignored. */
+export function executionOf(upload: Triggered | undefined): string {
+  if (upload === undefined || upload.outcome === 'ignored') throw new Error(`no conversion: ${JSON.stringify(upload)}`);
+  return upload.execution;
 }
 
 interface Input {

@@ -117,13 +117,13 @@ describe('planning the reads of a part', () => {
     expect(requests({ kind: 'unallocated', start: 0, end: 64 * MiB })).toEqual([]);
   });
 
-  it('reads over a gap of 256 KiB rather than ask twice', () => {
+  it('reads over a gap of 32 KiB rather than ask twice', () => {
     const clusters = (gap: number): Extent[] => [
       { kind: 'data', start: 0, end: 64 * KiB, host: MiB },
       { kind: 'data', start: 64 * KiB, end: 128 * KiB, host: MiB + 64 * KiB + gap },
     ];
     const requests = (gap: number) => planReads(clusters(gap), { start: 0, end: 128 * KiB }, 100 * MiB);
-    expect(requests(256 * KiB)).toHaveLength(1);
-    expect(requests(256 * KiB + 512)).toHaveLength(2);
+    expect(requests(32 * KiB)).toHaveLength(1);
+    expect(requests(32 * KiB + 512)).toHaveLength(2);
   });
 });

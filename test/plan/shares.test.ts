@@ -5,10 +5,10 @@ import { l2CoverageOf } from '../../lib/format/geometry.ts';
 import type { TableSlice } from '../../lib/format/layer.ts';
 import type { Part } from '../../lib/plan/parts.ts';
 import { PLAN_LIMITS } from '../../lib/plan/s3-limits.ts';
-import { type PartTask, shareOut } from '../../lib/plan/shares.ts';
+import { costOf, type PartTask, shareOut } from '../../lib/plan/shares.ts';
 import { MiB } from '../../lib/units.ts';
 
-const CELL = PLAN_LIMITS.cell;
+const CELL = PLAN_LIMITS.dataPart;
 /** An offset as long as one may be. */
 const FAR = 5_000_000_000_512;
 
@@ -105,6 +105,22 @@ describe('dealing parts out', () => {
     const shares = [...shareOut(partsOf(Array<Kind>(64).fill(['copy', 0])), [mapOf(16)])];
     expect(shares.map(({ length }) => length)).toEqual([16, 16, 16, 16]);
     expect([...shareOut(partsOf(Array<Kind>(3).fill(['data', 64 * MiB])), [mapOf(16)])]).toHaveLength(3);
+  });
+
+  it('balances a disk whose data lies all in one tenth of it: no share costs a worker half as much again as the mean', () => {
+    // 1 TiB: a tenth of data that compresses now better, now worse, then nothing but zeros.
+    const count = (1024 * 1024 * MiB) / CELL;
+    const kinds = Array.from(
+      { length: count },
+      (_, i): Kind => (i < count / 10 ? ['data', (0.2 + (0.6 * ((i * 7) % 10)) / 10) * CELL] : ['zero', 0]),
+    );
+    const costs = [...shareOut(partsOf(kinds), [mapOf(16)])].map((share) =>
+      share.reduce((sum, part) => sum + costOf(part), 0),
+    );
+    const mean = costs.reduce((sum, cost) => sum + cost, 0) / costs.length;
+    expect(Math.max(...costs) / mean).toBeLessThan(1.5);
+    expect(Math.min(...costs.slice(0, -1)) / mean).toBeGreaterThan(0.6);
+    expect(costs.length).toBeGreaterThan(400);
   });
 
   it('deals nothing out of nothing', () => {

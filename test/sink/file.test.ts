@@ -79,6 +79,30 @@ describe('a file that is written', () => {
   });
 });
 
+describe('a long name', () => {
+  it.each([
+    ['x', 255],
+    ['ü', 127],
+    ['盘', 85],
+    ['💾', 63],
+  ])('of %s, %i times, is as good as another', async (character, times) => {
+    const name = character.repeat(times);
+    const sink = await openFileSink(join(dir, name), 4, { overwrite: false });
+    const [beside = ''] = await readdir(dir);
+    expect(beside).toMatch(new RegExp(`^(${character})+\\.[0-9a-f]{8}\\.part$`, 'u'));
+    await sink.write(Buffer.from('long'), 0);
+    await sink.finish();
+    expect(await readdir(dir)).toEqual([name]);
+    expect(await readFile(join(dir, name), 'utf8')).toBe('long');
+  });
+
+  it('of more bytes than a file system takes is DESTINATION_DENIED at once', async () => {
+    const longer = openFileSink(join(dir, 'x'.repeat(256)), 4, { overwrite: true });
+    await expect(longer).rejects.toEqual(withCode('DESTINATION_DENIED'));
+    expect(await readdir(dir)).toEqual([]);
+  });
+});
+
 describe('a target that exists', () => {
   beforeEach(() => writeFile(path, 'what was there'));
 

@@ -2,18 +2,18 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Stores } from '../../lib/jobs/stores.ts';
 import { crc32Of, fromBase64, toBase64 } from '../../lib/sink/crc32.ts';
+import { IF_ABSENT } from '../../lib/sink/s3-condition.ts';
+import { copyPart } from '../../lib/sink/s3-copy-part.ts';
 import {
   abortUpload,
-  type CopySource,
   completeUpload,
-  copyPart,
   crc32OfParts,
   createUpload,
   listParts,
   putPart,
-  type Receipt,
 } from '../../lib/sink/s3-multipart.ts';
 import { headObject } from '../../lib/sink/s3-object.ts';
+import type { CopySource, Receipt } from '../../lib/sink/s3-target.ts';
 import { MiB } from '../../lib/units.ts';
 import { alters, answers, answersText, isSilent, resets, resetsAfterwards, useFaultyS3 } from '../support/faulty-s3.ts';
 import { distinctBytes, STORE, useStore } from '../support/store.ts';
@@ -39,13 +39,16 @@ const put = async (key: string, body: Buffer): Promise<CopySource> => ({
   etag: (await store.s3.put(key, body)).ETag ?? '',
 });
 
+/** No fault at all. */
+const passes = alters((answer) => answer);
+
 describe('an upload', () => {
   it.each(KEYS)('to the key %j makes that object of its parts, proven by their CRC-32s', async (key) => {
     const upload = await start(key);
     const parts = [await putPart(writer, upload, 1, part1), await putPart(writer, upload, 2, part2)];
     const crc32 = crc32OfParts(parts);
     expect(crc32).toBe(crc32Of(whole));
-    await completeUpload(writer, upload, { parts, crc32, size: whole.length, overwrite: true });
+    await completeUpload(writer, upload, { parts, crc32, size: whole.length });
     expect((await bodyOf(key)).equals(whole)).toBe(true);
     const object = await headObject(writer, target(key));
     expect(object?.size).toBe(whole.length);
@@ -56,14 +59,14 @@ describe('an upload', () => {
   it('costs one request a part, one to begin and one to end', async () => {
     const upload = await start();
     const parts = [await putPart(writer, upload, 1, part2)];
-    await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size: part2.length, overwrite: true });
+    await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size: part2.length });
     expect(faulty.requests.map(({ method }) => method)).toEqual(['POST', 'PUT', 'POST']);
   });
 
   it('tells the store what it is to find: each part’s CRC-32, the object’s, its size, and that it is to be new', async () => {
     const upload = await start('told');
     const parts = [await putPart(writer, upload, 1, part2)];
-    await completeUpload(writer, upload, { parts, crc32: crc32Of(part2), size: part2.length, overwrite: false });
+    await completeUpload(writer, upload, { parts, crc32: crc32Of(part2), size: part2.length, condition: IF_ABSENT });
     const crc32 = toBase64(crc32Of(part2));
     expect(faulty.requests.map(({ headers }) => headers)).toMatchObject([
       { 'x-amz-checksum-algorithm': 'CRC32', 'x-amz-checksum-type': 'FULL_OBJECT' },
@@ -115,7 +118,7 @@ describe('an upload', () => {
     const upload = await start('twice');
     await putPart(writer, upload, 1, part1);
     const parts = [await putPart(writer, upload, 1, part2)];
-    await completeUpload(writer, upload, { parts, crc32: crc32Of(part2), size: part2.length, overwrite: true });
+    await completeUpload(writer, upload, { parts, crc32: crc32Of(part2), size: part2.length });
     expect((await bodyOf('twice')).equals(part2)).toBe(true);
   });
 
@@ -134,7 +137,7 @@ describe('a part that is copied', () => {
       const upload = await start('copied');
       const parts = [await copyPart(writer, upload, 1, source, { start: 7, end: 5 * MiB + 7 })];
       if (STORE.checksums) expect(fromBase64(parts[0]?.crc32 ?? '')).toBe(crc32Of(whole.subarray(7, 5 * MiB + 7)));
-      await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size: 5 * MiB, overwrite: true });
+      await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size: 5 * MiB });
       expect((await bodyOf('copied')).equals(whole.subarray(7, 5 * MiB + 7))).toBe(true);
     },
   );
@@ -170,6 +173,40 @@ describe('a part that is copied', () => {
       withCode('SOURCE_CHANGED'),
     );
     await abortUpload(writer, upload);
+  });
+
+  describe('that was made in parts, from a store that refuses its very ETag', () => {
+    const putInParts = async (key: string): Promise<CopySource> => {
+      const upload = await start(key);
+      const parts = [await putPart(writer, upload, 1, part1), await putPart(writer, upload, 2, part2)];
+      await completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size: whole.length });
+      return { ...target(key), etag: (await headObject(writer, target(key)))?.etag ?? '' };
+    };
+
+    it('is looked at before and after it is copied without', async () => {
+      const source = await putInParts('in-parts');
+      const upload = await start();
+      faulty.reset();
+      faulty.next(answers(412, 'PreconditionFailed'));
+      const receipt = await copyPart(writer, upload, 1, source, { start: 0, end: 5 * MiB });
+      expect(faulty.requests.map(({ method }) => method)).toEqual(['PUT', 'HEAD', 'PUT', 'HEAD']);
+      const [part] = await listParts(writer, upload);
+      expect(part?.etag).toBe(receipt.etag);
+      await abortUpload(writer, upload);
+    });
+
+    it.each([
+      ['before it', [answers(412, 'PreconditionFailed')]],
+      ['before it is looked at again', [passes, passes, answers(412, 'PreconditionFailed')]],
+    ])('is SOURCE_CHANGED if it changes %s', async (_, later) => {
+      const source = await putInParts('changes');
+      const upload = await start();
+      faulty.reset();
+      faulty.next(answers(412, 'PreconditionFailed'), ...later);
+      const copy = copyPart(writer, upload, 1, source, { start: 0, end: 5 * MiB });
+      await expect(copy).rejects.toEqual(withCode('SOURCE_CHANGED'));
+      await abortUpload(writer, upload);
+    });
   });
 
   it('whose copy fails after the 200 has been sent is tried again', async () => {
@@ -256,7 +293,7 @@ describe('completing', () => {
   const ready = async (key?: string) => {
     const upload = await start(key);
     const parts = [await putPart(writer, upload, 1, part1), await putPart(writer, upload, 2, part2)];
-    return { upload, parts, completion: { parts, crc32: crc32Of(whole), size: whole.length, overwrite: true } };
+    return { upload, parts, completion: { parts, crc32: crc32Of(whole), size: whole.length } };
   };
 
   it.runIf(STORE.checksums)('with another CRC-32 than the object’s is CHECKSUM_MISMATCH, and makes none', async () => {
@@ -289,7 +326,7 @@ describe('completing', () => {
   it('with a part that is too small, and not the last, is RECEIPTS_MISMATCH', async () => {
     const upload = await start();
     const parts = [await putPart(writer, upload, 1, part2), await putPart(writer, upload, 2, part2)];
-    const completion = { parts, crc32: crc32OfParts(parts), size: 2000, overwrite: true };
+    const completion = { parts, crc32: crc32OfParts(parts), size: 2000 };
     await expect(completeUpload(writer, upload, completion)).rejects.toEqual(withCode('RECEIPTS_MISMATCH'));
     await abortUpload(writer, upload);
   });
@@ -299,7 +336,7 @@ describe('completing', () => {
     async () => {
       await put('there', part2);
       const { upload, completion } = await ready('there');
-      await expect(completeUpload(writer, upload, { ...completion, overwrite: false })).rejects.toEqual(
+      await expect(completeUpload(writer, upload, { ...completion, condition: IF_ABSENT })).rejects.toEqual(
         withCode('DESTINATION_EXISTS'),
       );
       expect((await bodyOf('there')).equals(part2)).toBe(true);
@@ -341,7 +378,7 @@ describe('an upload that was aborted', () => {
     await abortUpload(writer, upload);
     const other = await start('kept');
     const parts = [await putPart(writer, other, 1, part2)];
-    await completeUpload(writer, other, { parts, crc32: undefined, size: part2.length, overwrite: true });
+    await completeUpload(writer, other, { parts, crc32: undefined, size: part2.length });
     await abortUpload(writer, other);
     expect((await bodyOf('kept')).equals(part2)).toBe(true);
   });

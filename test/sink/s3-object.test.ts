@@ -2,7 +2,7 @@ import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPar
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Stores } from '../../lib/jobs/stores.ts';
 import { crc32Of, toBase64 } from '../../lib/sink/crc32.ts';
-import { getText, headObject, putJson, putText } from '../../lib/sink/s3-object.ts';
+import { getText, headObject, putJson, putText, storedAs } from '../../lib/sink/s3-object.ts';
 import { answers, endsAfter, resets, useFaultyS3 } from '../support/faulty-s3.ts';
 import { STORE, useStore } from '../support/store.ts';
 
@@ -77,6 +77,7 @@ describe('looking at an object', () => {
       ...target('disk'),
       size: 11,
       etag: ETag,
+      isOurs: false,
       ...(STORE.checksums && { crc32: toBase64(crc32Of(Buffer.from('eleven byte'))) }),
     });
     expect(faulty.requests).toHaveLength(1);
@@ -90,6 +91,17 @@ describe('looking at an object', () => {
   it('that we may not see is DESTINATION_DENIED', async () => {
     faulty.next(answers(403, 'AccessDenied'));
     await expect(headObject(writer, target('disk'))).rejects.toEqual(withCode('DESTINATION_DENIED'));
+  });
+
+  it('that was just written, holds it to its length', async () => {
+    await store.s3.put('written', 'eleven byte');
+    expect(await storedAs(writer, target('written'), 11)).toEqual(await headObject(writer, target('written')));
+    for (const [key, size] of [
+      ['written', 12],
+      ['absent', 11],
+    ] as const) {
+      await expect(storedAs(writer, target(key), size)).rejects.toEqual(withCode('CHECKSUM_MISMATCH'));
+    }
   });
 
   it.runIf(STORE.checksums)('does not take a checksum of checksums for the object’s', async () => {

@@ -3,6 +3,8 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { UnqcowError } from '../../lib/errors.ts';
 import type { Stores } from '../../lib/jobs/stores.ts';
 import { crc32Of, toBase64 } from '../../lib/sink/crc32.ts';
+import { IF_ABSENT } from '../../lib/sink/s3-condition.ts';
+import { describeRaw } from '../../lib/sink/s3-description.ts';
 import { abortUpload } from '../../lib/sink/s3-multipart.ts';
 import { headObject } from '../../lib/sink/s3-object.ts';
 import { putWhole } from '../../lib/sink/s3-whole.ts';
@@ -11,6 +13,8 @@ import {
   alters,
   answers,
   answersHeaders,
+  type Fault,
+  knowsNoChecksums,
   resetsAfterwards,
   type SeenRequest,
   useFaultyS3,
@@ -44,7 +48,7 @@ async function* failing(after: number, reason: unknown) {
 }
 
 const upload = (key: string, body: AsyncIterable<Uint8Array>, size: number, options = {}) =>
-  putWhole(writer, target(key), body, size, { overwrite: true, ...options });
+  putWhole(writer, target(key), body, size, options);
 
 describe('an object that is uploaded while it is made', () => {
   it.each([0, 1, 5 * MiB, 16 * MiB, 16 * MiB + 1, BIG])('has its %i bytes, and their CRC-32', async (size) => {
@@ -76,6 +80,21 @@ describe('an object that is uploaded while it is made', () => {
     faulty.when(isComplete, resetsAfterwards);
     expect(await upload('lost', inChunks(big), BIG)).toEqual({ crc32: crc32Of(big), proven: true });
     expect((await headObject(writer, target('lost')))?.size).toBe(BIG);
+  });
+
+  it('is there though the answer was lost, in a store that keeps no checksums: by the ETags of its parts', async () => {
+    const lost = () => {
+      faulty.when(isComplete, resetsAfterwards, answers(404, 'NoSuchUpload'));
+      faulty.when(() => true, ...Array<Fault>(20).fill(knowsNoChecksums));
+    };
+    lost();
+    const made = await upload('unsummed', inChunks(big), BIG, { description: describeRaw({}) });
+    expect(made).toEqual({ crc32: crc32Of(big), proven: false });
+    expect((await headObject(store.stores.writer, target('unsummed')))?.size).toBe(BIG);
+    faulty.reset();
+    lost();
+    // What does not say that we made it is not taken for ours.
+    await expect(upload('unsummed', inChunks(big), BIG)).rejects.toEqual(withCode('UPLOAD_GONE'));
   });
 
   it.each(['with space', 'a+b', 'ü/磁盘', '50%25', 'a//b'])('has the key %j', async (key) => {
@@ -154,7 +173,7 @@ describe('nothing is made', () => {
   it('in a bucket that is not there', async () => {
     const nowhere = { bucket: `${store.s3.bucket}-2`, key: 'none' };
     for (const size of [0, 1, BIG]) {
-      const made = putWhole(writer, nowhere, inChunks(big.subarray(0, size)), size, { overwrite: true });
+      const made = putWhole(writer, nowhere, inChunks(big.subarray(0, size)), size);
       await expect(made).rejects.toEqual(withCode('DESTINATION_NOT_FOUND'));
     }
   });
@@ -187,7 +206,7 @@ describe('an object that is there', () => {
 
   it.each(SIZES)('is not overwritten by %i bytes where that was not wanted: DESTINATION_EXISTS', async (size) => {
     await store.s3.put('there', 'first');
-    const made = upload('there', inChunks(big.subarray(0, size)), size, { overwrite: false });
+    const made = upload('there', inChunks(big.subarray(0, size)), size, { condition: IF_ABSENT });
     await expect(made).rejects.toEqual(withCode('DESTINATION_EXISTS'));
     expect((await store.s3.get('there')).body.toString()).toBe('first');
   });
@@ -199,7 +218,7 @@ describe('an object that is there', () => {
   });
 
   it('and is not, may be made without overwriting', async () => {
-    await upload('new', inChunks(big), BIG, { overwrite: false });
+    await upload('new', inChunks(big), BIG, { condition: IF_ABSENT });
     expect((await headObject(writer, target('new')))?.size).toBe(BIG);
   });
 });

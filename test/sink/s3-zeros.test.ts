@@ -1,12 +1,13 @@
-import { DeleteObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, ListObjectVersionsCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Stores } from '../../lib/jobs/stores.ts';
 import { crc32OfZeros, toBase64 } from '../../lib/sink/crc32.ts';
-import { abortUpload, copyPart, createUpload } from '../../lib/sink/s3-multipart.ts';
+import { copyPart } from '../../lib/sink/s3-copy-part.ts';
+import { abortUpload, createUpload } from '../../lib/sink/s3-multipart.ts';
 import { headObject } from '../../lib/sink/s3-object.ts';
-import { ensureZeros } from '../../lib/sink/s3-zeros.ts';
+import { ensureZeros, lendZeros } from '../../lib/sink/s3-zeros.ts';
 import { GiB, MiB } from '../../lib/units.ts';
-import { answers, useFaultyS3 } from '../support/faulty-s3.ts';
+import { answers, resetsAfterwards, useFaultyS3 } from '../support/faulty-s3.ts';
 import { STORE, useStore } from '../support/store.ts';
 
 const store = useStore();
@@ -101,5 +102,69 @@ describe('the larger object of zeros', () => {
     expect(zeros).toMatchObject({ key: `work/zeros-${5 * GiB}`, size: 5 * GiB });
     if (STORE.checksums) expect((await headObject(writer, zeros))?.crc32).toBe(toBase64(crc32OfZeros(5 * GiB)));
     expect(await headObject(writer, { bucket: store.s3.bucket, key: KEY })).toMatchObject({ size: SIZE });
+  });
+});
+
+describe('an object of zeros that is lent', () => {
+  const target = () => ({ bucket: store.s3.bucket, key: 'lent/disk.raw' });
+  const left = async () => {
+    const { Versions = [], DeleteMarkers = [] } = await store.s3.client.send(
+      new ListObjectVersionsCommand({ Bucket: store.s3.bucket, Prefix: 'lent/' }),
+    );
+    return [...Versions, ...DeleteMarkers].map(({ Key }) => Key);
+  };
+
+  it.each([
+    [8 * MiB, 1, 1],
+    [8 * MiB + 512, 12, 2],
+    [64 * MiB + 512, 23, 3],
+  ])(
+    'for parts of up to %i bytes costs %i requests, and two for each of %i to remove it',
+    async (longest, made, objects) => {
+      const { zeros, giveBack } = await lendZeros(writer, target(), longest);
+      expect(zeros.size).toBeGreaterThanOrEqual(longest);
+      expect(faulty.requests).toHaveLength(made);
+      const object = await headObject(store.stores.writer, zeros);
+      expect(object).toMatchObject({ size: zeros.size, etag: zeros.etag });
+      if (STORE.checksums) expect(object?.crc32).toBe(toBase64(crc32OfZeros(zeros.size)));
+      await giveBack();
+      expect(faulty.requests).toHaveLength(made + 2 * objects);
+      expect(await left()).toEqual([]);
+    },
+  );
+
+  it.each(['k', '盘'])('lies beside a target whose key is as long as keys may be, of %s', async (character) => {
+    const key = character.repeat(Math.floor(1024 / Buffer.byteLength(character)));
+    const { zeros, giveBack } = await lendZeros(writer, { bucket: store.s3.bucket, key }, 64 * MiB);
+    expect(Buffer.byteLength(zeros.key)).toBeLessThanOrEqual(1024);
+    expect(zeros.key).toMatch(new RegExp(`^${character}+\\.zeros-[0-9a-f]{8}-${64 * MiB}$`));
+    expect((await headObject(store.stores.writer, zeros))?.size).toBe(64 * MiB);
+    await giveBack();
+    expect(await left()).toEqual([]);
+  });
+
+  it('is found where the answer to its making was lost, and is gone too', async () => {
+    faulty.when(({ method, path }) => method === 'POST' && path.includes('uploadId='), resetsAfterwards);
+    const { zeros, giveBack } = await lendZeros(writer, target(), 64 * MiB);
+    expect(zeros.size).toBe(64 * MiB);
+    await giveBack();
+    expect(await left()).toEqual([]);
+  });
+
+  it('leaves no version and no marker in a bucket that keeps versions', async () => {
+    const versioning = (Status: 'Enabled' | 'Suspended') =>
+      store.s3.client.send(
+        new PutBucketVersioningCommand({ Bucket: store.s3.bucket, VersioningConfiguration: { Status } }),
+      );
+    await versioning('Enabled');
+    try {
+      const { giveBack } = await lendZeros(writer, target(), 64 * MiB);
+      expect((await left()).length).toBe(2);
+      await giveBack();
+      await giveBack();
+      expect(await left()).toEqual([]);
+    } finally {
+      await versioning('Suspended');
+    }
   });
 });

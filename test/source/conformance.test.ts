@@ -7,6 +7,7 @@ import type { ByteSource } from '../../lib/source/byte-source.ts';
 import { cached } from '../../lib/source/cached.ts';
 import { coalesced } from '../../lib/source/coalesced.ts';
 import { openFile } from '../../lib/source/file.ts';
+import { inFlight } from '../../lib/source/in-flight.ts';
 import { memorySource } from '../../lib/source/memory.ts';
 import { metered, newMeter } from '../../lib/source/metered.ts';
 import { openS3, s3Source } from '../../lib/source/s3.ts';
@@ -41,6 +42,7 @@ const SOURCES: readonly (readonly [name: string, open: () => Promise<ByteSource 
   ['s3 with its head', inS3WithHead],
   ['metered(memory)', async () => metered(await inMemory(), newMeter())],
   ['coalesced(memory)', async () => coalesced(await inMemory(), LIMITS)],
+  ['inFlight(memory)', async () => inFlight(await inMemory(), 2)],
   ['cached(memory)', async () => cached(await inMemory(), BLOCKS)],
   ['cached(coalesced(metered(s3)))', async () => cached(coalesced(metered(await inS3(), newMeter()), LIMITS), BLOCKS)],
 ];
@@ -147,6 +149,7 @@ describe.each(SOURCES)('%s is a ByteSource', (_name, open) => {
 
 const WRAPPERS: readonly (readonly [name: string, wrap: (inner: ByteSource) => ByteSource])[] = [
   ['metered', (inner) => metered(inner, newMeter())],
+  ['inFlight', (inner) => inFlight(inner, 2)],
   ['coalesced', (inner) => coalesced(inner, LIMITS)],
   ['cached', (inner) => cached(inner, BLOCKS)],
 ];
@@ -158,8 +161,8 @@ describe.each(WRAPPERS)('%s', (_name, wrap) => {
   });
 });
 
-// The meter asks all the same: it counts what it is asked.
-describe.each(WRAPPERS.slice(1))('%s', (_name, wrap) => {
+// The others ask all the same: they count or delay what they are asked.
+describe.each(WRAPPERS.slice(2))('%s', (_name, wrap) => {
   it('asks for nothing where it refuses, or where nothing is wanted', async () => {
     const inner = recorded(memorySource(bytes));
     const source = wrap(inner);

@@ -10,6 +10,7 @@ import {
   answers,
   answersHeaders,
   answersText,
+  drips,
   endsAfter,
   type Fault,
   isSilent,
@@ -36,7 +37,7 @@ beforeAll(async () => {
 /** Tries three times, hardly pausing. */
 const QUICK = { attempts: 3, maxPause: 2 };
 /** Gives up on an answer that does not come; long enough for one that does, on a busy machine. */
-const IMPATIENT = { ...QUICK, timeout: 500 };
+const IMPATIENT = { ...QUICK, idle: 500 };
 const PATIENT = { timeout: 10_000 };
 const RANGE = { start: 10_000, end: 210_000 };
 const WANTED = bytes.subarray(RANGE.start, RANGE.end);
@@ -115,6 +116,20 @@ describe('what passes', () => {
     expect((await open(IMPATIENT)).pin).toEqual(pin);
   });
 
+  it('a slow link: waited for, as long as bytes come', async () => {
+    faulty.next(drips(8, 250));
+    expect(WANTED.equals(await read({ ...QUICK, idle: 1_500 }))).toBe(true);
+    expect(faulty.requests).toHaveLength(1);
+  });
+
+  it('a drip: given up after some time, and taken up where it was', async () => {
+    faulty.next(drips(100, 50));
+    expect(WANTED.equals(await read({ ...QUICK, whole: 1_000 }))).toBe(true);
+    const [first, second] = faulty.ranges.map((range) => Number(/^bytes=(\d+)-/.exec(range ?? '')?.[1]));
+    expect(first).toBe(RANGE.start);
+    expect(second).toBeGreaterThan(RANGE.start);
+  });
+
   it('an answer that never comes: SOURCE_UNAVAILABLE when the attempts are spent', async () => {
     faulty.next(isSilent, stallsAfter(10), isSilent);
     await expect(read(IMPATIENT)).rejects.toEqual(withCode('SOURCE_UNAVAILABLE'));
@@ -185,7 +200,7 @@ describe('a body that was cut short', () => {
 describe('what does not pass', () => {
   const TERMINAL = [
     ['403 AccessDenied', answers(403, 'AccessDenied'), 'SOURCE_DENIED', 'SOURCE_DENIED'],
-    ['403 InvalidObjectState (archived)', answers(403, 'InvalidObjectState'), 'SOURCE_DENIED', 'SOURCE_DENIED'],
+    ['403 InvalidObjectState (archived)', answers(403, 'InvalidObjectState'), 'SOURCE_ARCHIVED', 'SOURCE_ARCHIVED'],
     ['400 ExpiredToken', answers(400, 'ExpiredToken'), 'SOURCE_DENIED', 'SOURCE_DENIED'],
     ['404 NoSuchKey', answers(404, 'NoSuchKey'), 'SOURCE_NOT_FOUND', 'SOURCE_CHANGED'],
     ['404 NoSuchVersion', answers(404, 'NoSuchVersion'), 'SOURCE_NOT_FOUND', 'SOURCE_CHANGED'],
@@ -218,7 +233,7 @@ describe('what does not pass', () => {
 
   it('another ETag, and a body that stalls: the body is not waited for', async () => {
     faulty.next({ kind: 'cut', after: 10, by: 'stall', headers: { etag: '"another"' } });
-    await expect(read({ timeout: 3_600_000 })).rejects.toEqual(withCode('SOURCE_CHANGED'));
+    await expect(read({ idle: 3_600_000 })).rejects.toEqual(withCode('SOURCE_CHANGED'));
     await expect.poll(() => faulty.requests[0]?.hungUp, PATIENT).toBe(true);
   });
 

@@ -9,6 +9,8 @@ afterAll(() => stack.close());
 
 const whole = async (payload: unknown) => ({ mode: 'whole', ...(payload as object) });
 
+const SUCCESS = ['Keys?', 'Explained?', 'Done'];
+
 describe('a small disk', () => {
   it('is planned and converted by one function, and that is the answer', async () => {
     const payloads: unknown[] = [];
@@ -22,7 +24,7 @@ describe('a small disk', () => {
     const execution = await machine.run(REQUEST, 'small');
     expect(execution).toMatchObject({ status: 'SUCCEEDED', output: { size: 512 } });
     expect(payloads).toEqual([{ mode: 'whole', job: 'small', request: REQUEST }]);
-    expect(machine.states()).toEqual(['Plan', 'Small?', 'ConvertWhole']);
+    expect(machine.states()).toEqual(['Plan', 'Small?', 'ConvertWhole', ...SUCCESS]);
   });
 
   it('leaves its failure to the function: error and cause are its own, and nothing is aborted', async () => {
@@ -35,7 +37,7 @@ describe('a small disk', () => {
     const execution = await machine.run();
     expect(execution).toMatchObject({ status: 'FAILED', error: 'SOURCE_CHANGED' });
     expect(JSON.parse(execution.cause ?? '')).toMatchObject({ errorType: 'SOURCE_CHANGED', errorMessage: 'replaced' });
-    expect(machine.states()).toEqual(['Plan', 'Small?', 'ConvertWhole']);
+    expect(machine.states()).toEqual(['Plan', 'Small?', 'ConvertWhole', 'Keys?', 'Explained?', 'FailedAsCaught']);
   });
 
   it('is refused by a machine that does not know the plan’s mode', async () => {
@@ -60,7 +62,8 @@ describe('a disk in parts', () => {
     });
     const execution = await machine.run(REQUEST, 'parts');
     expect(execution).toMatchObject({ status: 'SUCCEEDED', output: { size: 3 } });
-    expect(machine.states()).toEqual(['Plan', 'Small?', 'CreateUpload', 'ConvertParts', 'Complete']);
+    const all = ['Plan', 'Small?', 'ConvertParts', 'Complete', ...SUCCESS];
+    expect(machine.states()).toEqual(all);
     const [uploadId] = await stack.uploads();
     const failure = { bucket: 'work', key: 'parts/failure.json' };
     const share = (number: number) => ({ share: { share: number, text: 'Grüße\u2028' }, uploadId, failure });

@@ -18,6 +18,7 @@ import {
 } from '../../infra/local/step-functions/server.ts';
 import { stateMachineDefinition } from '../../infra/state-machine.ts';
 import { UnqcowError } from '../../lib/errors.ts';
+import { createUpload } from '../../lib/sink/s3-multipart.ts';
 
 export const STATE_MACHINE_ARN = 'arn:aws:states:us-east-1:000000000000:stateMachine:unqcow';
 
@@ -49,6 +50,8 @@ export interface Stack {
   client(): S3Client;
   put(bucket: string, key: string, body: string): Promise<void>;
   get(bucket: string, key: string): Promise<string>;
+  /** Opens an upload, and answers with its id. */
+  open(destination: { readonly bucket: string; readonly key: string }): Promise<string>;
   /** Upload ids that are open in the bucket of disks. */
   uploads(): Promise<string[]>;
   /** A machine of its own for each test, without waits between attempts. */
@@ -90,6 +93,9 @@ export async function startStack(): Promise<Stack> {
     async get(Bucket, Key) {
       const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
       return (await Body?.transformToString()) ?? '';
+    },
+    async open(destination) {
+      return (await createUpload(s3, destination)).uploadId;
     },
     async uploads() {
       const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: 'disks' }));
@@ -156,6 +162,7 @@ export function planOf(stack: Stack, shares: number, changes: Readonly<Record<st
       mode: 'parts',
       job,
       destination: request.destination,
+      upload: { uploadId: await stack.open(request.destination) },
       items: { bucket: 'work', key: `${job}/items.jsonl` },
       results: { bucket: 'work', prefix: `${job}/results` },
       failure: { bucket: 'work', key: `${job}/failure.json` },

@@ -8,56 +8,22 @@
 # if they are missing, and are started without systemd. Data lies in a temporary folder, on a sparse file.
 set -eu
 
-fail() { echo "ceph.sh: $*" >&2; exit 1; }
+server=ceph
+# shellcheck source=test/support/daemons.sh
+. "$(dirname "$0")/daemons.sh"
 
 [ $# -gt 0 ] || fail 'usage: sh test/support/ceph.sh COMMAND [ARGUMENT]...'
 [ "$(id -u)" = 0 ] || fail 'Ceph runs as root here; this is not root'
+need 'radosgw radosgw-admin ceph-mon ceph-osd ceph monmaptool' 'radosgw ceph-mon ceph-osd ceph-base ceph-common'
+open_folder
 
-for tool in radosgw radosgw-admin ceph-mon ceph-osd ceph monmaptool; do
-  command -v "$tool" >/dev/null && continue
-  command -v apt-get >/dev/null || fail "$tool is missing, and there is no apt-get to install it with"
-  apt-get update -q >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-    radosgw ceph-mon ceph-osd ceph-base ceph-common >&2 || fail 'apt could not install Ceph'
-  break
-done
-
-dir=$(mktemp -d "${TMPDIR:-/tmp}/unqcow-ceph-XXXXXX")
-pids=
-# Stops what was started here, the last first, and nothing else.
-cleanup() {
-  status=$?
-  trap - EXIT
-  for pid in $pids; do kill "$pid" 2>/dev/null || true; done
-  for pid in $pids; do
-    tries=0
-    while kill -0 "$pid" 2>/dev/null; do
-      tries=$((tries + 1))
-      [ "$tries" -lt 100 ] || kill -9 "$pid" 2>/dev/null || true
-      sleep 0.1
-    done
-  done
-  rm -rf "$dir"
-  exit "$status"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# Two ports that nobody listens on now.
-ports=$(node -e '
-  const net = require("node:net");
-  const servers = [0, 0].map(() => net.createServer().listen(0, "127.0.0.1"));
-  Promise.all(servers.map((s) => new Promise((done) => s.on("listening", done)))).then(() => {
-    console.log(servers.map((s) => s.address().port).join(" "));
-    for (const s of servers) s.close();
-  });')
+ports=$(free_ports 2)
 s3_port=${ports% *}
 mon_port=${ports#* }
 
 fsid=$(cat /proc/sys/kernel/random/uuid)
 osd_uuid=$(cat /proc/sys/kernel/random/uuid)
-mkdir "$dir/mon" "$dir/osd" "$dir/rgw" "$dir/run" "$dir/log"
+mkdir "$dir/mon" "$dir/osd" "$dir/rgw" "$dir/run"
 CEPH_CONF=$dir/ceph.conf
 CEPH_ARGS=
 export CEPH_CONF CEPH_ARGS
@@ -119,29 +85,6 @@ rgw_gc_processor_period = 15
 rgw_multipart_min_part_size = 5242880
 CONF
 
-# Starts a daemon in the foreground, in our background: its pid is the one to stop.
-start() {
-  name=$1
-  shift
-  "$@" > "$dir/log/$name.out" 2>&1 &
-  pids="$! $pids"
-}
-
-# Waits up to a minute for a command to succeed; shows the output of the daemon started last if it does not, or if it ends.
-await() {
-  name=$1
-  shift
-  tries=0
-  until "$@" >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    if [ "$tries" -ge 300 ] || ! kill -0 "${pids%% *}" 2>/dev/null; then
-      tail -n 20 "$dir/log/$name.out" >&2
-      fail "$name does not answer"
-    fi
-    sleep 0.2
-  done
-}
-
 monmaptool --create --clobber --fsid "$fsid" --addv a "v1:127.0.0.1:$mon_port" "$dir/monmap" >/dev/null
 ceph-mon -i a --mkfs --monmap "$dir/monmap"
 start mon ceph-mon -i a -f
@@ -160,7 +103,7 @@ until ceph osd stat 2>/dev/null | grep -q '1 up'; do
   sleep 0.2
 done
 start rgw radosgw -n client.rgw -f
-await rgw node -e "fetch('http://127.0.0.1:$s3_port/').then(() => process.exit(0), () => process.exit(1))"
+await "http://127.0.0.1:$s3_port/"
 
 AWS_ACCESS_KEY_ID=CEPHTESTKEY
 AWS_SECRET_ACCESS_KEY=ceph-test-secret

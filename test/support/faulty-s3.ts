@@ -14,8 +14,13 @@ export type Fault =
   | { readonly kind: 'pass' }
   /** The proxy answers by itself; the store never hears of the request. */
   | { readonly kind: 'answer'; readonly status: number; readonly headers?: Record<string, string>; body: string }
-  /** The connection is reset before a byte of the answer is sent. `heard`: the store did what was asked all the same. */
-  | { readonly kind: 'reset'; readonly heard: boolean }
+  /**
+   * The connection is reset before a byte of the answer is sent: once the first bytes of the request's body have come,
+   * once all have come, or once the store has done what was asked. In the first two cases it never hears of the request.
+   */
+  | { readonly kind: 'reset'; readonly once: 'body begun' | 'body taken' | 'done' }
+  /** The answer is whole and right, but slow: its first byte, or each of so many pieces, comes after so many milliseconds. */
+  | { readonly kind: 'slow'; readonly pieces: number; readonly pause: number }
   /** Nothing is answered, ever. */
   | { readonly kind: 'silence' }
   | Cut
@@ -40,8 +45,11 @@ export interface StoreAnswer {
 }
 
 const passes: Fault = { kind: 'pass' };
-export const resets: Fault = { kind: 'reset', heard: false };
-export const resetsAfterwards: Fault = { kind: 'reset', heard: true };
+export const resets: Fault = { kind: 'reset', once: 'body taken' };
+export const resetsAfterwards: Fault = { kind: 'reset', once: 'done' };
+export const resetsUpload: Fault = { kind: 'reset', once: 'body begun' };
+export const isLate = (pause: number): Fault => ({ kind: 'slow', pieces: 1, pause });
+export const drips = (pieces: number, pause: number): Fault => ({ kind: 'slow', pieces, pause });
 export const isSilent: Fault = { kind: 'silence' };
 export const resetsAfter = (bytes: number): Fault => ({ kind: 'cut', after: bytes, by: 'reset' });
 export const endsAfter = (bytes: number): Fault => ({ kind: 'cut', after: bytes, by: 'end' });
@@ -49,6 +57,14 @@ export const stallsAfter = (bytes: number): Fault => ({ kind: 'cut', after: byte
 export const alters = (alter: (answer: StoreAnswer) => StoreAnswer): Fault => ({ kind: 'alter', alter });
 export const answersHeaders = (headers: IncomingHttpHeaders): Fault =>
   alters((answer) => ({ ...answer, headers: { ...answer.headers, ...headers } }));
+
+/** The answer of a store that knows no additional checksums. */
+export const knowsNoChecksums: Fault = alters(({ status, headers: { 'transfer-encoding': _, ...headers }, body }) => {
+  const kept = Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('x-amz-checksum-')));
+  if (body.length === 0) return { status, headers: kept, body };
+  const said = Buffer.from(body.toString().replace(/<(Checksum\w+)>[^<]*<\/\1>/g, ''));
+  return { status, headers: { ...kept, 'content-length': String(said.length) }, body: said };
+});
 
 /** A refusal as S3 writes it. */
 export const answers = (status: number, code: string, headers: Record<string, string> = {}): Fault => ({
@@ -134,10 +150,16 @@ export class FaultyS3 {
     });
     const fault = this.#rules.find(({ match, faults }) => faults.length > 0 && match(seen))?.faults.shift() ?? passes;
     if (fault.kind === 'pass') this.#forward(message, response, (answer) => pass(answer, response));
-    else if (fault.kind === 'alter') this.#forward(message, response, (answer) => alter(answer, response, fault.alter));
-    else if (fault.kind === 'cut') this.#forward(message, response, (answer) => cut(answer, response, fault));
-    else if (fault.kind === 'reset' && fault.heard)
+    else if (fault.kind === 'alter')
+      this.#forward(message, response, (answer) => unlessGone(response, alter(answer, response, fault.alter)));
+    else if (fault.kind === 'cut')
+      this.#forward(message, response, (answer) => unlessGone(response, cut(answer, response, fault)));
+    else if (fault.kind === 'slow')
+      this.#forward(message, response, (answer) => unlessGone(response, drip(answer, response, fault)));
+    else if (fault.kind === 'reset' && fault.once === 'done')
       this.#forward(message, response, (answer) => void answer.resume().on('end', () => drop(response)));
+    else if (fault.kind === 'reset' && fault.once === 'body begun')
+      message.once('data', () => drop(response)).once('end', () => drop(response));
     else if (fault.kind === 'reset') message.resume().on('end', () => drop(response));
     else if (fault.kind === 'answer') {
       message.resume().on('end', () => response.writeHead(fault.status, fault.headers).end(fault.body));
@@ -148,8 +170,13 @@ export class FaultyS3 {
     const { hostname, port } = new URL(this.#upstream);
     const { expect: _, connection: __, ...headers } = message.headers;
     const options = { hostname, port, method: message.method ?? '', path: message.url ?? '', headers, agent: false };
-    const onward: ClientRequest = httpRequest(options, answered);
-    onward.on('error', () => response.destroy());
+    let isAnswered = false;
+    const onward: ClientRequest = httpRequest(options, (answer) => {
+      isAnswered = true;
+      answered(answer);
+    });
+    // Swift ends its answer to a HEAD as if it had a body: bytes that nobody waits for.
+    onward.on('error', () => (isAnswered && message.method === 'HEAD' ? undefined : response.destroy()));
     response.on('close', () => onward.destroy());
     message.pipe(onward);
   }
@@ -177,6 +204,27 @@ async function cut(answer: IncomingMessage, response: ServerResponse, { after, b
   const stop = { reset: () => drop(response), end: () => response.socket?.end(), stall: () => {} }[by];
   if (after === 0) response.flushHeaders();
   response.write(body.subarray(0, after), stop);
+}
+
+/** A client that hangs up leaves nobody to answer. */
+function unlessGone(response: ServerResponse, answered: Promise<void>): void {
+  answered.catch(() => response.destroy());
+}
+
+async function drip(
+  answer: IncomingMessage,
+  response: ServerResponse,
+  { pieces, pause }: Extract<Fault, { readonly kind: 'slow' }>,
+): Promise<void> {
+  const body = Buffer.concat(await answer.toArray());
+  const step = Math.max(1, Math.ceil(body.length / pieces));
+  if (pieces > 1) response.writeHead(answer.statusCode ?? 0, withoutConnection(answer.headers)).flushHeaders();
+  for (let at = 0; at === 0 || at < body.length; at += step) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (pieces === 1) response.writeHead(answer.statusCode ?? 0, withoutConnection(answer.headers));
+    response.write(body.subarray(at, at + step));
+  }
+  response.end();
 }
 
 const drop = (response: ServerResponse) => response.socket?.resetAndDestroy();

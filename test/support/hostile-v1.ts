@@ -8,6 +8,7 @@ import type { Extent } from '../../lib/format/extent.ts';
 import { MAGIC } from '../../lib/format/header.ts';
 import type { DiskBatch } from '../../lib/format/layer.ts';
 import { type MapEntry, mapEntries } from '../../lib/format/map.ts';
+import { assertClear } from '../../lib/format/overlaps.ts';
 import { qcow1Batches } from '../../lib/format/qcow1/extents.ts';
 import { QCOW1_HEADER, QCOW1_HEADER_BYTES } from '../../lib/format/qcow1/header.ts';
 import { openQcow1, type Qcow1Image } from '../../lib/format/qcow1/image.ts';
@@ -104,7 +105,7 @@ export async function qcow1Extents(image: Qcow1Image, map: Qcow1Map): Promise<Ex
   const whole = { start: 0, end: image.geometry.diskSize };
   const extents: Extent[] = [];
   for await (const batch of qcow1Batches(image.source, map, whole, { warn: image.warnings.add })) {
-    for (const extent of batch) metadata.assertClear(extent);
+    for (const extent of batch) assertClear(metadata, extent);
     extents.push(...batch);
   }
   return extents;
@@ -148,7 +149,7 @@ async function put(bytes: Uint8Array, source: ByteSource, extent: Extent, base: 
 export async function qcow1MapOf(source: ByteSource): Promise<Omit<MapEntry, 'compressed'>[]> {
   const image = await openQcow1(source);
   const map = await readQcow1Map(image);
-  const entries = await Array.fromAsync(mapEntries(oneLayer(source, map), () => map.geometry.encrypted));
+  const entries = await Array.fromAsync(mapEntries(oneLayer(source, map), [{ map }]));
   return entries.map(({ compressed: _, ...entry }) => entry);
 }
 

@@ -167,12 +167,15 @@ export interface RefusedRow {
   readonly code: ErrorCode;
   /** What the message must say. */
   readonly says: RegExp | undefined;
+  /** The snapshot that is to be converted, instead of the active disk. */
+  readonly snapshot?: string;
 }
 
 /** An image that converts to the bytes that `qemu-img` makes of it, or of `like` where `qemu-img` refuses it. */
 export interface ConvertedRow {
   readonly image: ImageSpec;
   readonly like?: ImageSpec;
+  readonly snapshot?: string;
   readonly warnings: readonly WarningCode[];
 }
 

@@ -6,14 +6,16 @@ import { type ErrorCode, UnqcowError, type WarningCode } from '../../lib/errors.
 import { clusterSizeOf } from '../../lib/format/geometry.ts';
 import { diskBatches, mapOf as mapOfSlice, sliceOf } from '../../lib/format/layer.ts';
 import { type MapEntry, mapEntries } from '../../lib/format/map.ts';
-import { convertHere, type HereResult } from '../../lib/jobs/convert-here.ts';
+import { convertHere } from '../../lib/jobs/convert-here.ts';
 import type { Gate } from '../../lib/jobs/gate.ts';
+import type { HereResult } from '../../lib/jobs/here-request.ts';
 import { type DiskOptions, type OpenDisk, type OpenLayer, openDisk } from '../../lib/jobs/open-disk.ts';
 import type { ByteRange } from '../../lib/ranges.ts';
 import type { ByteSource, OpenSource } from '../../lib/source/byte-source.ts';
 import { openFile } from '../../lib/source/file.ts';
 import type { Location } from '../../lib/source/location.ts';
 import { memorySource } from '../../lib/source/memory.ts';
+import { type Meter, metered } from '../../lib/source/metered.ts';
 
 /** A source that also tells which ranges were asked of it, in order. */
 export interface Recorded extends OpenSource {
@@ -40,14 +42,19 @@ export function openBytes(bytes: Uint8Array): OpenSource {
   return { ...memorySource(bytes), verify: async () => undefined, close: async () => undefined };
 }
 
-/** How a disk is opened, and where it lies, which what it names is relative to. */
+/** The same, counted. */
+export function countedBytes(bytes: Uint8Array, meter: Meter): OpenSource {
+  return metered(openBytes(bytes), meter);
+}
+
+/** How a disk is opened, and where it lies: the names in it are relative to that. */
 export interface PlacedOptions extends DiskOptions {
   readonly location?: Location;
 }
 
 const PLACE: Location = { kind: 'file', path: 'disk.qcow2' };
 
-/** Lets an image reach the files in its own folder, and says no more of them than it does itself. */
+/** Lets an image reach the files in its own folder. What they are is known from the image alone. */
 export function besides(path: string, gate: Partial<Gate> = {}): PlacedOptions {
   return {
     location: { kind: 'file', path },
@@ -72,10 +79,9 @@ async function withDisk<T>(
 
 /** The whole map, as `unqcow map` prints it. */
 export async function mapOf(source: OpenSource, options: PlacedOptions = {}): Promise<MapEntry[]> {
-  return withDisk(source, { placesOnly: true, ...options }, (disk) => {
-    const isEncrypted = (layer: number) => disk.layers[layer]?.plain === false;
-    return Array.fromAsync(mapEntries(diskBatches(disk, { start: 0, end: disk.size }), isEncrypted));
-  });
+  return withDisk(source, { placesOnly: true, ...options }, (disk) =>
+    Array.fromAsync(mapEntries(diskBatches(disk, { start: 0, end: disk.size }), disk.layers)),
+  );
 }
 
 /** Entries without what `qemu-img` says only from 8.2 on. */
@@ -99,7 +105,7 @@ export async function convertTo(
     source,
     copySource: undefined,
     target: { kind: 'file', path },
-    options: { overwrite: false, copyParts: false, zeroParts: false },
+    options: { overwrite: 'never', copyParts: false, zeroParts: false },
     workers: 2,
     outputLimit,
   });
@@ -107,8 +113,8 @@ export async function convertTo(
 }
 
 /**
- * The disk as workers make it: a stretch at a time, of lengths that suit no layer's clusters but the first's, each found
- * by no more of every layer's map than a worker is sent.
+ * The disk as workers make it, a stretch at a time. The stretches suit the clusters of the first layer and of no other, and
+ * each is made with only as much of the layers' maps as a worker is sent.
  */
 export async function inPieces(source: OpenSource, options: PlacedOptions): Promise<Buffer> {
   return withDisk(source, options, async ({ size, layers }) => {

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createCipheriv, createHash } from 'node:crypto';
-import { appendFile, mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { appendFile, mkdir, open, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -25,7 +26,7 @@ export interface Qemu {
   readonly folder: string;
   /** The path of a recipe's image; made once. It has no holes, since those change what `qemu-img` says. */
   image(name: RecipeName): Promise<string>;
-  /** The path of an image made by these steps; once for each name. Its other files lie beside it, without holes too. */
+  /** The path of an image made by these steps; made once for each name. Its other files lie beside it, without holes too. */
   made(name: string, recipe: Recipe): Promise<string>;
   /** The path of a copy in which the disk is again what it was when the snapshot was made; made once. */
   reverted(image: string, snapshot: string): Promise<string>;
@@ -35,7 +36,7 @@ export interface Qemu {
   other(format: string): Promise<string>;
   /** The path of the raw disk that `qemu-img convert` makes of an image. @throws if it refuses. */
   raw(image: string, format?: string): Promise<string>;
-  map(image: string): Promise<QemuMapEntry[]>;
+  map(image: string, format?: string): Promise<QemuMapEntry[]>;
   info(image: string): Promise<Record<string, unknown>>;
   /** What `qemu-img check` found. @throws if that is corruption or a leak. */
   check(image: string): Promise<Record<string, unknown>>;
@@ -44,8 +45,8 @@ export interface Qemu {
   close(): Promise<void>;
 }
 
-export async function useQemu(): Promise<Qemu> {
-  const folder = await mkdtemp(join(tmpdir(), 'unqcow-qemu-'));
+export function openQemu(): Qemu {
+  const folder = mkdtempSync(join(tmpdir(), 'unqcow-qemu-'));
   const images = new Map<string, Promise<string>>();
   let files = 0;
   // It runs where the image is: that is where QEMU looks for a data file.
@@ -96,7 +97,7 @@ export async function useQemu(): Promise<Qemu> {
       await qemuImg('convert', '-t', 'unsafe', '-f', format, '-O', 'raw', image, path);
       return path;
     },
-    map: async (image) => JSON.parse(await qemuImg('map', '-f', 'qcow2', '--output=json', image)),
+    map: async (image, format = 'qcow2') => JSON.parse(await qemuImg('map', '-f', format, '--output=json', image)),
     info: async (image) => JSON.parse(await qemuImg('info', '-f', 'qcow2', '--output=json', image)),
     check: async (image) => JSON.parse(await qemuImg('check', '-f', 'qcow2', '--output=json', image)),
     async difference(left, right) {

@@ -9,57 +9,25 @@
 # missing, and is started without systemd. Data lies in a temporary folder, /etc/swift is not touched.
 set -eu
 
-fail() { echo "swift.sh: $*" >&2; exit 1; }
+server=swift
+# shellcheck source=test/support/daemons.sh
+. "$(dirname "$0")/daemons.sh"
 
 [ $# -gt 0 ] || fail 'usage: sh test/support/swift.sh COMMAND [ARGUMENT]...'
 [ "$(id -u)" = 0 ] || fail 'Swift runs as root here; this is not root'
+need 'swift-proxy-server swift-account-server swift-container-server swift-object-server swift-ring-builder memcached' \
+  'swift-proxy swift-account swift-container swift-object memcached'
+open_folder
 
-for tool in swift-proxy-server swift-account-server swift-container-server swift-object-server swift-ring-builder memcached; do
-  command -v "$tool" >/dev/null && continue
-  command -v apt-get >/dev/null || fail "$tool is missing, and there is no apt-get to install it with"
-  apt-get update -q >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-    swift-proxy swift-account swift-container swift-object memcached >&2 || fail 'apt could not install Swift'
-  break
-done
-
-dir=$(mktemp -d "${TMPDIR:-/tmp}/unqcow-swift-XXXXXX")
-pids=
-# Stops what was started here, the last first, and nothing else.
-cleanup() {
-  status=$?
-  trap - EXIT
-  for pid in $pids; do kill "$pid" 2>/dev/null || true; done
-  for pid in $pids; do
-    tries=0
-    while kill -0 "$pid" 2>/dev/null; do
-      tries=$((tries + 1))
-      [ "$tries" -lt 100 ] || kill -9 "$pid" 2>/dev/null || true
-      sleep 0.1
-    done
-  done
-  rm -rf "$dir"
-  exit "$status"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# Five ports that nobody listens on now: proxy, object, container, account, memcached.
-ports=$(node -e '
-  const net = require("node:net");
-  const servers = [0, 0, 0, 0, 0].map(() => net.createServer().listen(0, "127.0.0.1"));
-  Promise.all(servers.map((s) => new Promise((done) => s.on("listening", done)))).then(() => {
-    console.log(servers.map((s) => s.address().port).join(" "));
-    for (const s of servers) s.close();
-  });')
+# Of the proxy, object, container and account server, and memcached.
+ports=$(free_ports 5)
 # shellcheck disable=SC2086
 set -- $ports "$@"
 proxy_port=$1 object_port=$2 container_port=$3 account_port=$4 memcached_port=$5
 shift 5
 
 etc=$dir/etc
-mkdir "$etc" "$dir/srv" "$dir/srv/d1" "$dir/cache" "$dir/log" "$dir/python"
+mkdir "$etc" "$dir/srv" "$dir/srv/d1" "$dir/cache" "$dir/python"
 
 # Swift reads /etc/swift/swift.conf, wherever its other files are; Python runs this first, so that it reads ours.
 cat > "$dir/python/sitecustomize.py" <<PYTHON
@@ -170,27 +138,12 @@ allow_object_versioning = true
 use = egg:swift#symlink
 CONF
 
-# Starts a daemon in the foreground, in our background: its pid is the one to stop.
-start() {
-  name=$1
-  shift
-  "$@" > "$dir/log/$name.out" 2>&1 &
-  pids="$! $pids"
-}
 start memcached memcached -u root -l 127.0.0.1 -p "$memcached_port" -m 64
 start object swift-object-server "$etc/object.conf"
 start container swift-container-server "$etc/container.conf"
 start account swift-account-server "$etc/account.conf"
 start proxy swift-proxy-server "$etc/proxy.conf"
-tries=0
-until node -e "fetch('http://127.0.0.1:$proxy_port/healthcheck').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"; do
-  tries=$((tries + 1))
-  if [ "$tries" -ge 150 ] || ! kill -0 "${pids%% *}" 2>/dev/null; then
-    tail -n 20 "$dir"/log/*.out >&2
-    fail 'the proxy does not answer'
-  fi
-  sleep 0.2
-done
+await "http://127.0.0.1:$proxy_port/healthcheck"
 unset PYTHONPATH
 
 UNQCOW_TEST_S3_ENDPOINT=http://127.0.0.1:$proxy_port

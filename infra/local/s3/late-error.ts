@@ -3,8 +3,8 @@ import type { S3Request } from './protocol/request.ts';
 import { S3Error } from './s3-error.ts';
 
 /**
- * S3 sends the status of a long copy or completion before it knows how it will end: a failure then comes as a body of
- * 200. `before` nothing was done, `after` all of it was.
+ * S3 sends the status of a long copy or completion before it knows how it will end: a failure then comes in the body
+ * of a 200. With `before` nothing was done, with `after` all of it was.
  */
 export type LateError = 'before' | 'after';
 

@@ -5,8 +5,8 @@ import type { S3Request } from './protocol/request.ts';
 import { S3Error } from './s3-error.ts';
 
 /**
- * Sends an answer, at the pace of the client. `sent` hears of all body bytes before the client can have them, so that who
- * has an answer finds it counted.
+ * Sends an answer, at the pace of the client. `sent` hears of all body bytes before the client can have them, so that
+ * whoever has an answer finds it counted.
  * @throws if the client goes away
  */
 export async function respond(

@@ -2,7 +2,7 @@ import { ROUTES, type Route } from './operations/index.ts';
 import type { S3Request } from './protocol/request.ts';
 import { S3Error } from './s3-error.ts';
 
-/** Headers that are understood, or may safely be ignored: bucket owners and storage classes change nothing here. */
+/** Headers that are understood, or may safely be ignored. */
 const KNOWN_HEADERS = new Set([
   'x-amz-acl',
   'x-amz-checksum-algorithm',
@@ -25,10 +25,14 @@ const KNOWN_HEADERS = new Set([
   'x-amz-expected-bucket-owner',
   'x-amz-metadata-directive',
   'x-amz-mp-object-size',
+  'x-amz-request-payer',
   'x-amz-sdk-checksum-algorithm',
   'x-amz-security-token',
+  'x-amz-server-side-encryption',
+  'x-amz-server-side-encryption-aws-kms-key-id',
   'x-amz-source-expected-bucket-owner',
   'x-amz-storage-class',
+  'x-amz-tagging',
   'x-amz-trailer',
   'x-amz-user-agent',
 ]);
@@ -55,12 +59,22 @@ export function operationOf({
   return Object.entries(ROUTES).find(([, route]) => fits(route))?.[0];
 }
 
+/** The account that all buckets belong to. */
+const ACCOUNT = '000000000000';
+
 /** Refuses what would otherwise be ignored in silence. @throws S3Error `NotImplemented`, naming the header */
 export function checkHeaders({ headers }: Pick<S3Request, 'headers'>): void {
   const known = (name: string) =>
     !name.startsWith('x-amz-') || name.startsWith('x-amz-meta-') || KNOWN_HEADERS.has(name);
   const refused = Object.keys(headers).find((name) => !known(name));
-  if (refused === undefined) return;
+  if (refused === undefined) {
+    const payer = headers['x-amz-request-payer'];
+    if (payer !== undefined && payer !== 'requester') throw new S3Error('InvalidArgument');
+    // There is one account, and it owns everything: whoever expects another must not be served.
+    const owners = [headers['x-amz-expected-bucket-owner'], headers['x-amz-source-expected-bucket-owner']];
+    if (owners.some((owner) => owner !== undefined && owner !== ACCOUNT)) throw new S3Error('AccessDenied');
+    return;
+  }
   const message = `A header you provided implies functionality that is not implemented: ${refused}`;
   throw new S3Error('NotImplemented', message, { details: { Header: refused } });
 }

@@ -20,11 +20,12 @@
  *     uploads/ID/upload.json         a multipart upload, and NUMBER.json for each of its parts
  *     unfinished/                    manifests being written; emptied at each start
  *
- * Not here: policies, several users, tags, encryption, object lock, storage classes, and the CRC64NVME that S3 computes
- * for objects that come without any checksum.
+ * Not here: policies, several users, object lock, and the CRC64NVME that S3 computes for objects that come without any
+ * checksum. Storage class, encryption and the number of tags are reported as they were asked for, but nothing is
+ * encrypted, and what is archived can be neither read nor restored.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { listenOn } from '../loopback.ts';
 import { type EventDelivery, EventSender } from './event-delivery.ts';
 import type { S3EventBridgeEvent, S3NotificationEvent } from './events.ts';
 import { see } from './exchange.ts';
@@ -85,23 +86,14 @@ export async function startLocalS3(options: LocalS3Options): Promise<LocalS3> {
     serve(message, response, false),
   );
   server.on('checkContinue', (message, response) => serve(message, response, true));
-  const address = await listen(server, port, host);
+  const listening = await listenOn(server, port, host);
   return {
-    endpoint: `http://${host}:${address.port}`,
-    port: address.port,
+    endpoint: listening.endpoint,
+    port: listening.port,
     metrics: () => metrics.snapshot(),
     close: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      await Promise.all([closed, ...underWay]);
+      await Promise.all([listening.close(), ...underWay]);
       events.flush();
     },
   };
-}
-
-function listen(server: Server, port: number, host: string): Promise<AddressInfo> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve(server.address() as AddressInfo));
-  });
 }

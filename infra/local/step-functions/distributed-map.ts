@@ -102,7 +102,10 @@ async function runChild(
     StateMachine: parent.StateMachine,
   };
   const ended = (outcome: ChildResult['outcome']): ChildResult => ({
-    ...{ ExecutionArn, Name, StartDate, StopDate: new Date().toISOString() },
+    ExecutionArn,
+    Name,
+    StartDate,
+    StopDate: new Date().toISOString(),
     outcome,
   });
   try {

@@ -21,7 +21,8 @@ export function lambdaTask(arn: string, timeoutSeconds: number, invoke: LocalFun
     try {
       return throughJson(await invoke(throughJson(input), lambdaContext(arn, deadline)));
     } catch (error) {
-      throw lambdaError(error);
+      // What stands in for another service's integration names its errors itself.
+      throw error instanceof StateError ? error : lambdaError(error);
     }
   };
 }

@@ -1,6 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3';
+import { listen } from '../aws-json.ts';
 import { createActions } from './actions.ts';
-import { listen } from './endpoint.ts';
 import { type Description, type ExecutionEvent, Executions } from './executions.ts';
 import type { LocalFunction } from './lambda-task.ts';
 import { createMachine } from './machine.ts';
@@ -43,6 +43,8 @@ export interface LocalStepFunctions {
   close(): Promise<void>;
 }
 
+const STEP_FUNCTIONS = { target: 'AWSStepFunctions', version: '1.0', errors: 'com.amazonaws.sfn#' } as const;
+
 /**
  * Runs one state machine on this machine, in this process and in memory, as Step Functions would.
  *
@@ -64,7 +66,7 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
     mapConcurrency,
   });
   const executions = new Executions(machine, stateMachineArn, onEvent);
-  const server = await listen(createActions(executions, stateMachineArn), options.port ?? 0);
+  const server = await listen(STEP_FUNCTIONS, createActions(executions, stateMachineArn), options.port ?? 0);
   return {
     endpoint: server.endpoint,
     start: (name, input) => executions.start(name, JSON.stringify(input) ?? ''),

@@ -1,4 +1,4 @@
-/** A refusal of Step Functions' API, by the name that client-sfn has for it. */
+/** A refusal of a service's API, by the name that its client has for it. */
 export class ServiceError extends Error {
   constructor(name: string, message: string) {
     super(message);

@@ -1,12 +1,16 @@
+import type { LayerCipher } from '../../format/layer.ts';
+import { KiB, SECTOR } from '../../units.ts';
 import type { DiskKey } from './disk-key.ts';
 import { ivsOf } from './iv.ts';
-import { modeOf, SECTOR } from './modes.ts';
+import { modeOf } from './modes.ts';
 
-/** Decrypts whole sectors of 512 bytes in place. `firstSector` is the first one's number, in the key's numbering. */
-export type Decryptor = (bytes: Uint8Array, firstSector: number) => void;
+/** A layer's cipher. The key's bytes may be wiped afterwards. */
+export function cipherOf(key: DiskKey): LayerCipher {
+  return { numbering: key.numbering, decrypt: decryptorOf(key) };
+}
 
 /** Sectors are decrypted so many bytes at a time: few calls, and what they work on stays in the processor's cache. */
-const BATCH = 128 * 1024;
+const BATCH = 128 * KiB;
 
 /**
  * Makes a decryptor. It holds 256 KiB, is meant for a whole job, and may not be used from two threads. Wiping the
@@ -14,7 +18,7 @@ const BATCH = 128 * 1024;
  *
  * Everything is made of few long calls: a cipher object for each sector would be thirty times as slow.
  */
-export function decryptorOf(key: DiskKey): Decryptor {
+export function decryptorOf(key: DiskKey): LayerCipher['decrypt'] {
   const ivs = ivsOf(key);
   const decrypt = modeOf(key, BATCH);
   return (bytes, firstSector) => {

@@ -1,8 +1,7 @@
+import { SECTOR } from '../../units.ts';
 import type { DiskKey } from './disk-key.ts';
 import { BLOCK, decryptBlocks, encryptBlocks } from './ecb.ts';
 
-/** What has an IV of its own, in bytes. */
-export const SECTOR = 512;
 /** 32-bit words in a block. Words are little-endian, like every machine that Node has a build of for us. */
 const WORDS = BLOCK / 4;
 

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { UnqcowError } from '../../errors.ts';
 import { type DiskCipher, diskCipherOf, type LuksHeader, type LuksSlot } from '../../format/luks.ts';
 import type { ByteSource, ReadOptions } from '../../source/byte-source.ts';
+import { SECTOR } from '../../units.ts';
 import { afMerge } from './af-merge.ts';
 import { decryptorOf } from './decrypt.ts';
 import type { DiskKey } from './disk-key.ts';
@@ -14,7 +15,6 @@ const derive = promisify(pbkdf2);
  * Half a minute for SHA-256 and keys of 32 bytes, a minute for 64; four minutes at worst, for MD5.
  */
 const MAX_ITERATIONS = 100_000_000;
-const SECTOR = 512;
 
 /** The key of encryption method 1: the passphrase itself, cut or filled with zeros to 16 bytes. No passphrase is wrong. */
 export function aesKey(passphrase: Uint8Array): DiskKey {

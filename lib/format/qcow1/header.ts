@@ -1,5 +1,6 @@
 import { UnqcowError, type Warning } from '../../errors.ts';
 import type { ByteRange } from '../../ranges.ts';
+import type { OpenOptions } from '../checks.ts';
 import { MAGIC } from '../header.ts';
 import { knownFormat } from '../known-formats.ts';
 import { BACKING_NAME_LIMIT } from '../limits.ts';
@@ -47,7 +48,12 @@ type Warn = (warning: Warning) => void;
  * `BAD_L2_BITS`, `UNSUPPORTED_ENCRYPTION`, `VIRTUAL_SIZE_TOO_LARGE`, `BAD_BACKING_NAME`, `L1_OVERLAPS_HEADER`,
  * `L1_BEYOND_EOF`, `METADATA_OVERLAP`.
  */
-export function parseQcow1Header(head: Uint8Array, fileSize: number, warn: Warn): Qcow1Header {
+export function parseQcow1Header(
+  head: Uint8Array,
+  fileSize: number,
+  warn: Warn,
+  { tablesAnywhere = false }: OpenOptions = {},
+): Qcow1Header {
   const view = viewOf(head);
   checkKind(view, head);
   if (head.length < QCOW1_HEADER_BYTES) {
@@ -61,7 +67,7 @@ export function parseQcow1Header(head: Uint8Array, fileSize: number, warn: Warn)
     throw new UnqcowError('UNSUPPORTED_ENCRYPTION', message, { at: 'header.crypt_method' });
   }
   checkBackingName(header, fileSize, warn);
-  checkL1(header, fileSize);
+  if (!tablesAnywhere) checkL1(header, fileSize);
   return header;
 }
 

@@ -3,18 +3,13 @@ import { UnqcowError } from '../../errors.ts';
 import type { ByteRange } from '../../ranges.ts';
 import { MiB } from '../../units.ts';
 import type { ExtentOptions } from '../extents.ts';
+import type { MetadataSpan } from '../overlaps.ts';
 import { viewOf } from '../struct.ts';
+import type { L2Tables, TableDamage } from '../walk.ts';
+import { qcow1OffsetOf } from './entries.ts';
 import { L2_ENTRY_BYTES, l2BytesNeeded, l2CoverageOf, l2TablesOf, type Qcow1Geometry } from './geometry.ts';
 import type { Qcow1Image } from './image.ts';
-import { fixedSpans, type MetadataSpan, overlapped } from './metadata.ts';
-
-/** Where some neighbouring L2 tables lie. */
-export interface L2Tables {
-  /** The L1 index of the first of `l2Offsets`. */
-  readonly firstTable: number;
-  /** Host offsets of the L2 tables, 0 where there is none. */
-  readonly l2Offsets: ArrayLike<number>;
-}
+import { fixedSpans, overlapped } from './metadata.ts';
 
 /** All that is needed to find guest bytes, without reading a header or an L1 table again. */
 export interface Qcow1GuestMap extends L2Tables {
@@ -29,6 +24,11 @@ export interface Qcow1LazyMap {
 
 export type Qcow1Map = Qcow1GuestMap | Qcow1LazyMap;
 
+export interface L1Options extends Pick<ExtentOptions, 'signal' | 'warn'> {
+  /** Nothing is refused: `tableDamage` tells what is wrong with each table. */
+  readonly salvage?: boolean | undefined;
+}
+
 /** The L1 table is read this many bytes at a time, and so many windows ahead. */
 const WINDOW_BYTES = MiB;
 const WINDOWS_AHEAD = 4;
@@ -36,36 +36,20 @@ const WINDOWS_AHEAD = 4;
 const MAX_IN_MEMORY = 32 * MiB;
 
 /**
- * The map of the whole disk. An L1 table of up to 32 MiB is read now, by requests of 1 MiB; a longer one is left where it
- * is, and read again by each walk.
+ * The map of the whole disk. An L1 table of up to 32 MiB is read now, by requests of 1 MiB, and held; a longer one is left
+ * where it is, and read again by each walk.
  *
  * @throws UnqcowError as `l2Windows` does.
  */
-export async function readQcow1Map(image: Qcow1Image, options: ExtentOptions = {}): Promise<Qcow1Map> {
+export async function readQcow1Map(image: Qcow1Image, options: L1Options = {}): Promise<Qcow1Map> {
   const { geometry } = image;
-  if (l2TablesOf(geometry) * L2_ENTRY_BYTES > MAX_IN_MEMORY) return { geometry, image };
-  return readQcow1Tables(image, { start: 0, end: geometry.diskSize }, options);
-}
-
-/**
- * The map of a stretch of disk, for a worker: plain data, but for the typed array.
- *
- * Memory and cost: 8 bytes per `2^(clusterBits + l2Bits)` bytes of the stretch, in requests of up to 1 MiB.
- *
- * @throws UnqcowError as `l2Windows` does.
- */
-export async function readQcow1Tables(
-  image: Qcow1Image,
-  range: ByteRange,
-  options: ExtentOptions = {},
-): Promise<Qcow1GuestMap> {
-  const { geometry } = image;
-  const { firstTable, end } = tablesOf(geometry, range);
-  const l2Offsets = new Float64Array(end - firstTable);
-  for await (const window of l2Windows(image, range, options)) {
-    l2Offsets.set(window.l2Offsets, window.firstTable - firstTable);
+  const tables = l2TablesOf(geometry);
+  if (tables * L2_ENTRY_BYTES > MAX_IN_MEMORY) return { geometry, image };
+  const l2Offsets = new Float64Array(tables);
+  for await (const window of l2Windows(image, { start: 0, end: geometry.diskSize }, options)) {
+    l2Offsets.set(window.l2Offsets, window.firstTable);
   }
-  return { geometry, firstTable, l2Offsets };
+  return { geometry, firstTable: 0, l2Offsets };
 }
 
 /**
@@ -76,7 +60,7 @@ export async function readQcow1Tables(
 export async function* l2Windows(
   image: Qcow1Image,
   range: ByteRange,
-  { signal, warn = image.warnings.add }: ExtentOptions = {},
+  { signal, warn = image.warnings.add, salvage }: L1Options = {},
 ): AsyncGenerator<L2Tables & { readonly l2Offsets: Float64Array }> {
   const spans = fixedSpans(image);
   const read = async ({ start, end }: ByteRange) => {
@@ -91,9 +75,11 @@ export async function* l2Windows(
   for await (const { firstTable, view } of windows) {
     const l2Offsets = new Float64Array(view.byteLength / L2_ENTRY_BYTES);
     for (let i = 0; i < l2Offsets.length; i += 1) {
-      const offset = view.getUint32(i * L2_ENTRY_BYTES) * 2 ** 32 + view.getUint32(i * L2_ENTRY_BYTES + 4);
+      const offset = qcow1OffsetOf(view.getUint32(i * L2_ENTRY_BYTES), view.getUint32(i * L2_ENTRY_BYTES + 4));
       if (offset === 0) continue;
-      checkTable(image, spans, firstTable + i, offset, warn);
+      const damage = salvage ? undefined : tableDamage(image, spans, firstTable + i, offset);
+      if (damage) throw damage.fault;
+      warnIfUnaligned(firstTable + i, offset, warn);
       l2Offsets[i] = offset;
     }
     yield { firstTable, l2Offsets };
@@ -111,24 +97,32 @@ function* windowsOf({ firstTable, end }: { firstTable: number; end: number }): G
   for (let start = firstTable; start < end; start += entries) yield { start, end: Math.min(start + entries, end) };
 }
 
-type Warn = NonNullable<ExtentOptions['warn']>;
-
-/** An L2 table may lie anywhere, and may be cut off by the end of the file after the entries that the disk needs. */
-function checkTable(
-  { geometry, fileSize }: Qcow1Image,
+/**
+ * Whether an L2 table cannot be read where an L1 entry says that it lies. It may lie anywhere, and be cut off by the end of
+ * the file after the entries that the disk needs.
+ *
+ * @param spans As `fixedSpans` tells them.
+ */
+export function tableDamage(
+  { geometry, fileSize }: Pick<Qcow1Image, 'geometry' | 'fileSize'>,
   spans: readonly MetadataSpan[],
   index: number,
   offset: number,
-  warn: Warn,
-): void {
+): TableDamage | undefined {
   const at = `l1[${index}]`;
   const end = offset + l2BytesNeeded(geometry, index);
+  const span = overlapped(spans, { start: offset, end: Math.min(end, fileSize) });
   if (end > fileSize) {
-    throw new UnqcowError('L2_BEYOND_EOF', `the L2 table at ${offset} runs past the file's ${fileSize} bytes`, { at });
+    const message = `the L2 table at ${offset} runs past the file's ${fileSize} bytes`;
+    return { fault: new UnqcowError('L2_BEYOND_EOF', message, { at }), readable: span ? 0 : fileSize };
   }
-  const span = overlapped(spans, { start: offset, end });
-  if (span) throw new UnqcowError('METADATA_OVERLAP', `the L2 table at ${offset} lies on the ${span.name}`, { at });
-  if (offset % 512 !== 0) {
-    warn({ code: 'L2_UNALIGNED', message: `the L2 table at ${offset} does not start on a sector`, at });
-  }
+  if (!span) return undefined;
+  const message = `the L2 table at ${offset} lies on the ${span.name}`;
+  return { fault: new UnqcowError('METADATA_OVERLAP', message, { at }), readable: 0 };
+}
+
+function warnIfUnaligned(index: number, offset: number, warn: NonNullable<L1Options['warn']>): void {
+  if (offset % 512 === 0) return;
+  const message = `the L2 table at ${offset} does not start on a sector`;
+  warn({ code: 'L2_UNALIGNED', message, at: `l1[${index}]` });
 }

@@ -1,69 +1,66 @@
-import { UnqcowError, type Warning } from '../../errors.ts';
-import type { ExtentJoiner } from '../extent.ts';
-import type { L2Run } from '../l2.ts';
+import { UnqcowError } from '../../errors.ts';
+import type { CompressedCluster, ExtentJoiner } from '../extent.ts';
+import { addPlain, beyondFile, type DecodeContext, decoderFor, type L2Entry, placeOf } from '../l2-entry.ts';
+import type { L2Run } from '../walk.ts';
+import { QCOW1_COMPRESSED, qcow1OffsetOf, qcow1StreamOf } from './entries.ts';
 import { L2_ENTRY_BYTES, type Qcow1Geometry } from './geometry.ts';
 
-export interface Qcow1Context {
+export interface Qcow1Context extends DecodeContext {
   readonly geometry: Qcow1Geometry;
-  readonly fileSize: number;
-  readonly warn: (warning: Warning) => void;
 }
-
-const COMPRESSED = 0x80000000;
 
 /**
  * Decodes L2 entries into extents. An entry is 0 for what is not allocated, else a data cluster's host offset, all 63
  * bits of it; or, with bit 63, a stream's length in bytes and its host offset. An entry is taken as two u32, since what
- * lies past the file is refused before it would lose digits.
+ * lies past the file is refused before it would lose digits. With `salvage`, an entry that would be refused is a lost cluster.
  *
- * @throws UnqcowError `CLUSTER_UNALIGNED`, `CLUSTER_BEYOND_EOF` at `l2[i][j]`.
+ * @throws UnqcowError `CLUSTER_UNALIGNED`, `CLUSTER_BEYOND_EOF`, `DECOMPRESS_SHORT` at `l2[i][j]`.
  */
 export function decodeQcow1L2(
-  { table, l1Index, from, to, guest }: L2Run,
+  { entries, l1Index, first, guest }: L2Run,
   context: Qcow1Context,
   into: ExtentJoiner,
 ): void {
   const { clusterBits, diskSize } = context.geometry;
   const clusterSize = 2 ** clusterBits;
-  const offsetHiBits = 31 - clusterBits; // bits of a compressed entry's offset that lie in the upper half
-  const offsetHiMask = 2 ** offsetHiBits - 1;
+  const decode = decoderFor(decodeEntry, context);
   let start = guest;
-  for (let index = from; index < to; index += 1) {
-    const hi = table.getUint32(index * L2_ENTRY_BYTES);
-    const lo = table.getUint32(index * L2_ENTRY_BYTES + 4);
-    const end = Math.min(start + clusterSize, diskSize);
-    if ((hi & COMPRESSED) !== 0) {
-      const host = (hi & offsetHiMask) * 2 ** 32 + lo;
-      const length = (hi & 0x7fffffff) >>> offsetHiBits;
-      // The length is exact, unlike version 2's: what the file lacks of it is missing.
-      if (host + length > context.fileSize) throw beyond(context, host, `l2[${l1Index}][${index}]`);
-      into.compressed(start, end, clusterSize, { host, length });
-    } else if (hi === 0 && lo === 0) {
-      into.unallocated(start, end);
-    } else {
-      const host = hi * 2 ** 32 + lo;
-      checkData(context, lo, host, end - start, l1Index, index);
-      into.data(start, end, host);
-    }
+  let index = first;
+  for (let at = 0; at < entries.byteLength; at += L2_ENTRY_BYTES, index += 1) {
+    const [hi, lo] = [entries.getUint32(at), entries.getUint32(at + 4)];
+    const entry: L2Entry = { hi, lo, start, end: Math.min(start + clusterSize, diskSize), l1Index, index };
+    decode(entry, context, into);
     start += clusterSize;
   }
 }
 
-/** A data cluster starts on a sector, not on a cluster. Its end may be missing, unless there is something to decrypt. */
-function checkData(context: Qcow1Context, lo: number, host: number, length: number, l1Index: number, index: number) {
-  const { geometry, fileSize, warn } = context;
-  if ((lo & 0x1ff) !== 0) {
-    throw new UnqcowError('CLUSTER_UNALIGNED', `the cluster at ${host} does not start on a sector`, {
-      at: `l2[${l1Index}][${index}]`,
-    });
+function decodeEntry(entry: L2Entry, context: Qcow1Context, into: ExtentJoiner): void {
+  const { hi, lo, start, end } = entry;
+  if ((hi & QCOW1_COMPRESSED) !== 0) {
+    into.compressed(start, end, 2 ** context.geometry.clusterBits, compressed(entry, context));
+  } else if (hi === 0 && lo === 0) {
+    into.unallocated(start, end);
+  } else {
+    const host = qcow1OffsetOf(hi, lo);
+    // A data cluster starts on a sector, not on a cluster.
+    if ((lo & 0x1ff) !== 0) {
+      throw new UnqcowError('CLUSTER_UNALIGNED', `the cluster at ${host} does not start on a sector`, {
+        at: placeOf(entry),
+      });
+    }
+    addPlain(into, start, end, host, entry, context);
   }
-  if (host + length <= fileSize) return;
-  const at = `l2[${l1Index}][${index}]`;
-  if (host >= fileSize || geometry.encrypted) throw beyond(context, host, at);
-  warn({ code: 'TAIL_ZERO_PADDED', message: `the file ends inside the cluster at ${host}`, at });
 }
 
-function beyond({ fileSize }: Qcow1Context, host: number, at: string): UnqcowError {
-  const message = `the cluster at ${host} lies past the file's ${fileSize} bytes`;
-  return new UnqcowError('CLUSTER_BEYOND_EOF', message, { at });
+/** A stream's length is exact, so what the file lacks of it is missing. */
+function compressed(entry: L2Entry, { geometry, fileSize }: Qcow1Context): CompressedCluster {
+  const { host, length } = qcow1StreamOf(entry.hi, entry.lo, geometry.clusterBits);
+  if (host + length > fileSize) throw beyondFile(host, fileSize, entry);
+  if (length === 0) throw empty(host, placeOf(entry));
+  return { host, length };
+}
+
+/** Nothing would be read for it, and so nothing would notice that there is nothing to inflate. */
+function empty(host: number, at: string): UnqcowError {
+  return new UnqcowError('DECOMPRESS_SHORT', `the compressed cluster at ${host} has no bytes`, { at });
 }

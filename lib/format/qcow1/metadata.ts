@@ -1,14 +1,9 @@
-import { UnqcowError } from '../../errors.ts';
 import type { ByteRange } from '../../ranges.ts';
-import type { Extent } from '../extent.ts';
+import { lowerBound } from '../lower-bound.ts';
+import type { MetadataPlaces, MetadataSpan } from '../overlaps.ts';
 import { L2_ENTRY_BYTES, l2BytesNeeded, l2BytesOf, l2TablesOf, type Qcow1Geometry } from './geometry.ts';
 import { backingNameRange, QCOW1_HEADER_BYTES } from './header.ts';
 import type { Qcow1Image } from './image.ts';
-
-/** Host bytes that hold one of the image's own structures. */
-export interface MetadataSpan extends ByteRange {
-  readonly name: string;
-}
 
 /** What lies in one place, whatever the L1 table says. Of the L1 table only the entries that the disk needs count. */
 export function fixedSpans({ header, geometry }: Qcow1Image): MetadataSpan[] {
@@ -23,14 +18,12 @@ export function fixedSpans({ header, geometry }: Qcow1Image): MetadataSpan[] {
 
 /** The first of them that shares a byte with `[start, end)`. */
 export function overlapped(spans: readonly MetadataSpan[], { start, end }: ByteRange): MetadataSpan | undefined {
-  return spans.find((span) => span.start < end && start < span.end);
+  const found = spans.filter((span) => span.start < end && start < span.end);
+  return found.sort((a, b) => a.start - b.start)[0];
 }
 
-/**
- * Where an image keeps its own structures. A data cluster there would copy them into the guest's disk; QEMU lets it.
- * Tables are not aligned to clusters, so it compares bytes.
- */
-export class Qcow1Metadata {
+/** The tables of a version 1 image. They are not aligned to clusters, so it compares bytes. */
+export class Qcow1Metadata implements MetadataPlaces {
   readonly #spans: readonly MetadataSpan[];
   /** Where whole L2 tables start, ascending. */
   readonly #tables: Float64Array;
@@ -47,26 +40,14 @@ export class Qcow1Metadata {
     this.#tableBytes = l2BytesOf(geometry);
   }
 
-  /** @throws UnqcowError `METADATA_OVERLAP` if the extent's bytes lie on metadata. Logarithmic in the tables' number. */
-  assertClear(extent: Extent): void {
-    if (extent.kind === 'data') {
-      this.#assertClear({ start: extent.host, end: extent.host + extent.end - extent.start }, extent.start);
-    }
-    if (extent.kind !== 'compressed') return;
-    // A stream may end before the length that its entry names, but where it starts is certain.
-    for (const { host } of extent.clusters) this.#assertClear({ start: host, end: host + 1 }, extent.start);
-  }
-
-  #assertClear(range: ByteRange, guest: number): void {
-    const span = overlapped(this.#spans, range) ?? this.#tableOn(range);
-    if (!span) return;
-    const message = `the data for the disk's bytes from ${guest} on lies on the ${span.name} at ${span.start}`;
-    throw new UnqcowError('METADATA_OVERLAP', message, { at: `disk[${guest}]` });
+  overlapOf(range: ByteRange): MetadataSpan | undefined {
+    const found = [overlapped(this.#spans, range), this.#tableOn(range)].filter((span) => span !== undefined);
+    return found.sort((a, b) => a.start - b.start)[0];
   }
 
   /** All have the same length, so the first one that ends after the range's start is the one to look at. */
   #tableOn({ start, end }: ByteRange): MetadataSpan | undefined {
-    const table = this.#tables[firstAbove(this.#tables, start - this.#tableBytes)];
+    const table = this.#tables[lowerBound(this.#tables, start - this.#tableBytes + 1)];
     if (table === undefined || table >= end) return undefined;
     return { name: 'L2 table', start: table, end: table + this.#tableBytes };
   }
@@ -74,16 +55,4 @@ export class Qcow1Metadata {
 
 function partOfTable(geometry: Qcow1Geometry, index: number, start: number): MetadataSpan[] {
   return start === 0 ? [] : [{ name: 'L2 table', start, end: start + l2BytesNeeded(geometry, index) }];
-}
-
-/** The index of the first element that is greater than `value`. */
-function firstAbove(sorted: Float64Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] as number) <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -4,7 +4,7 @@ import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { decryptorOf } from '../../../lib/chunk/crypto/decrypt.ts';
 import type { DiskKey } from '../../../lib/chunk/crypto/disk-key.ts';
 import { aesKey, unlockLuks } from '../../../lib/chunk/crypto/unlock.ts';
@@ -19,16 +19,13 @@ import { viewOf } from '../../../lib/format/struct.ts';
 import { memorySource } from '../../../lib/source/memory.ts';
 import { KiB, MiB, TiB } from '../../../lib/units.ts';
 import { recorded } from '../../support/images.ts';
-import { type Qemu, useQemu } from '../../support/qemu.ts';
+import { persistently } from '../../support/persistently.ts';
+import { useQemu } from '../../support/use-qemu.ts';
 
 const run = promisify(execFile);
 const PASSPHRASE = 'correct horse\n';
 
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 /** Calls a tool with secrets at hand, `s` being the image's. */
 async function withSecrets(tool: string, args: readonly string[], secrets: Record<string, string>): Promise<string> {
@@ -41,14 +38,8 @@ async function withSecrets(tool: string, args: readonly string[], secrets: Recor
     }),
   );
   const all = tool === 'qemu-io' ? [...objects.flat(), ...args] : [command, ...objects.flat(), ...rest];
-  // QEMU measures how fast it derives keys, and at times cannot.
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return (await run(tool, all, { cwd: qemu.folder, timeout: 60_000, maxBuffer: 16 * MiB })).stdout;
-    } catch (error) {
-      if (attempt === 20 || !String((error as { stderr?: string }).stderr).includes('accurate CPU usage')) throw error;
-    }
-  }
+  const options = { cwd: qemu.folder, timeout: 180_000, maxBuffer: 16 * MiB };
+  return (await persistently(() => run(tool, all, options))).stdout;
 }
 
 const WRITES = ['write -P 0x61 0 192k', 'write -P 0x62 1M 512', 'write -P 0x63 1664k 1k', 'write -P 0x64 3M 1M'];

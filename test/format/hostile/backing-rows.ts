@@ -86,6 +86,7 @@ export const BACKING_FILES: FilesRows = {
   back_self_as_raw: { files: { disk: over('disk', 'raw') }, warnings: [] },
   back_deep: { files: chain(64), warnings: [] },
   back_too_deep: { files: chain(65), code: 'BACKING_TOO_DEEP' },
+  back_deep_260: { files: chain(260), code: 'BACKING_TOO_DEEP' },
   back_as_deep_as_allowed: { files: chain(3), options: { maxDepth: 3 }, warnings: [] },
   back_deeper_than_allowed: { files: chain(4), options: { maxDepth: 3 }, code: 'BACKING_TOO_DEEP' },
   back_raw_deeper_than_allowed: {
@@ -129,7 +130,7 @@ export const BACKING_FILES: FilesRows = {
   },
   back_fmt_vmdk: { files: { disk: over('base', 'vmdk'), base: raw }, code: 'UNSUPPORTED_FEATURE', says: /vmdk/ },
   back_fmt_case: { files: { disk: over('base', 'RAW'), base: raw }, code: 'UNSUPPORTED_FEATURE', says: /RAW/ },
-  back_fmt_empty: { files: { disk: over('base', ''), base: raw }, code: 'UNSUPPORTED_FEATURE' },
+  back_fmt_empty: { files: { disk: over('base', ''), base: raw }, code: 'BACKING_FORMAT_REQUIRED' },
   back_rawqcow2: { files: { disk: over('base', 'raw'), base: qcow2 }, warnings: [] },
   back_qcow2raw: { files: { disk: over('base', 'qcow2'), base: raw }, code: 'NOT_QCOW' },
   back_qcow2_empty: { files: { disk: over('base', 'qcow2'), base: Buffer.alloc(0) }, code: 'TRUNCATED_HEADER' },
@@ -199,6 +200,18 @@ export const BACKING_FILES: FilesRows = {
   back_dirty: {
     files: { disk: over('base', 'qcow2'), base: imageBytes({ header: { incompatibleFeatures: 1 } }) },
     warnings: ['DIRTY'],
+  },
+  back_dup: {
+    files: {
+      disk: over('base', 'qcow2'),
+      base: imageBytes({ l2: [COPIED | BigInt(AT.data), 0n, COPIED | BigInt(AT.data)] }),
+    },
+    warnings: ['SHARED_CLUSTER'],
+  },
+  back_at_the_same_place: { files: { disk: over('base', 'qcow2'), base: qcow2 }, warnings: [] },
+  back_l1e_reserved: {
+    files: { disk: over('base', 'qcow2'), base: imageBytes({ l1: [COPIED | 2n | BigInt(AT.l2)] }) },
+    warnings: ['L1E_RESERVED_BITS'],
   },
   back_unknown_feature: {
     files: { disk: over('base', 'qcow2'), base: imageBytes({ header: { incompatibleFeatures: 1 << 20 } }) },

@@ -1,4 +1,4 @@
-import { deflateSync } from 'node:zlib';
+import { deflateSync, zstdCompressSync } from 'node:zlib';
 import {
   AT,
   COMPRESSED,
@@ -8,6 +8,7 @@ import {
   compressedSectors,
   converts,
   deflated,
+  type ImageSpec,
   notConverted,
   padded,
   type Rows,
@@ -98,4 +99,33 @@ export const COMPRESSED_ROWS: Rows = {
     l2: Array.from({ length: 512 }, () => compressedEntry(AT.data, STREAM.length)),
     data: [STREAM],
   }),
+};
+
+const FRAME = zstdCompressSync(TEXT);
+/** A frame that readers skip, of so many bytes. */
+function skippable(length: number): Buffer {
+  const frame = Buffer.alloc(8 + length);
+  frame.writeUInt32LE(0x184d2a50);
+  frame.writeUInt32LE(length, 4);
+  return frame;
+}
+const zstd = (stream: Uint8Array): ImageSpec => ({
+  ...compressedImage(stream),
+  header: { incompatibleFeatures: 8, compressionType: 1 },
+});
+
+/** What zstd itself may do wrong is held in test/chunk/zstd.test.ts. */
+export const ZSTD_ROWS: Rows = {
+  ok_zstd: converts(zstd(FRAME)),
+  ok_zstd_trailing: converts(zstd(Buffer.concat([FRAME, noise(512 - (FRAME.length % 512))]))),
+  ok_zstd_two_frames: converts(
+    zstd(Buffer.concat([zstdCompressSync(TEXT.subarray(0, 1000)), zstdCompressSync(TEXT.subarray(1000))])),
+  ),
+  zstd_skippable_ok: converts(zstd(Buffer.concat([skippable(10), FRAME]))),
+  zstd_skippable: notConverted('DECOMPRESS_FAILED', zstd(skippable(500))),
+  zstd_short: notConverted('DECOMPRESS_SHORT', zstd(zstdCompressSync(TEXT.subarray(1)))),
+  zstd_trunc: notConverted('DECOMPRESS_SHORT', zstd(padded(FRAME.subarray(0, 1024), 4096))),
+  zstd_bomb: notConverted('DECOMPRESS_FAILED', zstd(zstdCompressSync(Buffer.alloc(256 << 20)))),
+  zstd_is_deflate: notConverted('DECOMPRESS_FAILED', zstd(STREAM)),
+  zstd_eof: notConverted('CLUSTER_BEYOND_EOF', { ...zstd(FRAME), l2: [at(0x100000)] }),
 };

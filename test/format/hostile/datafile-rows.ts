@@ -27,6 +27,7 @@ export const DATA_FILE_FILES: FilesRows = {
   df_off0: { files: { disk: external([0n]), data }, warnings: [] },
   df_off0_zero: { files: { disk: external([COPIED | ZERO, ZERO]), data }, warnings: [] },
   df_not_copied: { files: { disk: external([0n, 0x1000n]), data }, warnings: [] },
+  df_copied_zero_elsewhere: { files: { disk: external([0n, COPIED | ZERO]), data }, warnings: [] },
   df_mismatch: { files: { disk: external([COPIED | 0x1000n]), data }, code: 'DATA_FILE_OFFSET_MISMATCH' },
   df_mismatch_at_0: { files: { disk: external([0n, COPIED]), data }, code: 'DATA_FILE_OFFSET_MISMATCH' },
   df_mismatch_raw: {

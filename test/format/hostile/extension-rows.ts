@@ -28,6 +28,8 @@ export const EXTENSION_ROWS: Rows = {
   ext_many: converts({ extensions: Array.from({ length: 256 }, () => ({ type: EXT.unknown })) }, 'UNKNOWN_EXTENSION'),
   ext_end_len: converts({ extensions: [{ type: EXT.end, length: 100 }] }),
   ext_end_len_max: refused('HEADER_EXT_TOO_LARGE', { extensions: [{ type: EXT.end, length: 0x7fffffff }] }),
+  ext_end_cut: refused('HEADER_EXT_TOO_LARGE', { header: { backingFileOffset: 112 + 7 } }),
+  ext_end_just_fits: converts({ header: { backingFileOffset: 112 + 8 } }, 'BACKING_NAME_EMPTY'),
   ext_backing_fmt_long: convertsLike(
     SOUND,
     { extensions: [{ type: EXT.backingFormat, data: 'x'.repeat(16) }] },
@@ -80,23 +82,21 @@ export const BITMAP_ROWS: Rows = {
   bitmap_unaligned: convertsLike(SOUND, withBitmaps(bitmapsExt(1, { offset: 0x6200n })), 'BITMAPS_INVALID'),
   bitmap_dirbig: convertsLike(SOUND, withBitmaps(bitmapsExt(1, { size: 67_107_848n })), 'BITMAPS_INVALID'),
   bitmap_len: convertsLike(SOUND, withBitmaps({ type: EXT.bitmaps, data: Buffer.alloc(4) }), 'BITMAPS_INVALID'),
+  bitmap_eof: convertsLike(SOUND, withBitmaps(bitmapsExt(1, { offset: 0x7000n })), 'BITMAPS_INVALID'),
+  bitmap_garbage: convertsLike(
+    { ...SOUND, fileSize: 0x8000 },
+    {
+      ...withBitmaps(bitmapsExt(1, { offset: 0x7000n })),
+      fileSize: 0x8000,
+      patches: { 28672: Buffer.alloc(32, 0xff) },
+    },
+    'BITMAPS_INVALID',
+  ),
+  bitmap_on_data: notConverted('METADATA_OVERLAP', withBitmaps(bitmapsExt(1)), /bitmap directory/),
+  bitmap_stale_overlap: converts({ extensions: [bitmapsExt(1, { offset: 0x5000n })] }, 'BITMAPS_STALE'),
   bitmap_no_autoclear: converts({ extensions: [bitmapsExt(1)] }, 'BITMAPS_STALE'),
   bitmap_no_autoclear_and_broken: converts({ extensions: [bitmapsExt(1, { offset: 1n << 60n })] }, 'BITMAPS_STALE'),
   bitmap_autoclear_no_ext: converts({ header: { autoclearFeatures: 1 } }, 'BITMAPS_MISSING'),
-};
-
-export const SNAPSHOT_ROWS: Rows = {
-  snap_nb_65537: convertsLike(
-    SOUND,
-    { header: { nbSnapshots: 65_537, snapshotsOffset: 0x7000 } },
-    'SNAPSHOT_TABLE_TOO_LARGE',
-  ),
-  snap_nb_max: convertsLike(
-    SOUND,
-    { header: { nbSnapshots: 0xffffffff, snapshotsOffset: 0x7000 } },
-    'SNAPSHOT_TABLE_TOO_LARGE',
-  ),
-  snap_unaligned: convertsLike(SOUND, { header: { nbSnapshots: 1, snapshotsOffset: 0x7200 } }, 'BAD_SNAPSHOT_TABLE'),
 };
 
 const stated = (backing: string, format = 'raw'): ImageSpec => ({
@@ -107,9 +107,15 @@ const name = (offset: number | bigint, size: number): ImageSpec => ({
   header: { backingFileOffset: offset, backingFileSize: size },
 });
 
+const longName = (offset: number, size: number): ImageSpec => ({
+  ...name(offset, size),
+  patches: { [offset]: Buffer.alloc(size, 'n') },
+});
+
 export const BACKING_ROWS: Rows = {
   back_nofmt: notConverted('BACKING_FORMAT_REQUIRED', { backing: 'base.raw' }),
   back_nofmt_v2: notConverted('BACKING_FORMAT_REQUIRED', { version: 2, backing: 'base.raw' }),
+  back_fmt_starts_with_nul: notConverted('BACKING_FORMAT_REQUIRED', stated('base.raw', '\0raw')),
   back_self: notConverted('EXTERNAL_REF_DENIED', stated('1.qcow2', 'qcow2')),
   back_missing: notConverted('EXTERNAL_REF_DENIED', stated('nope.raw')),
   back_passwd: notConverted('EXTERNAL_REF_DENIED', stated('/etc/passwd'), /"\/etc\/passwd"/),
@@ -124,10 +130,11 @@ export const BACKING_ROWS: Rows = {
   back_off_gt_cluster: refused('BAD_BACKING_NAME', name(4097, 8)),
   back_off_max: refused('BAD_BACKING_NAME', name(2n ** 64n - 1n, 8)),
   back_len_1024: refused('BAD_BACKING_NAME', name(1024, 1024)),
-  back_len_1023: notConverted('BACKING_FORMAT_REQUIRED', name(1024, 1023)),
+  back_len_1023: notConverted('BACKING_FORMAT_REQUIRED', longName(1024, 1023)),
   back_len_max: refused('BAD_BACKING_NAME', name(1024, 0xffffffff)),
   back_past_cluster: refused('BAD_BACKING_NAME', name(4090, 7)),
-  back_to_cluster_end: notConverted('BACKING_FORMAT_REQUIRED', name(4090, 6)),
+  back_to_cluster_end: notConverted('BACKING_FORMAT_REQUIRED', longName(4090, 6)),
+  back_starts_with_nul: converts({ backing: '\0base.raw' }, 'BACKING_NAME_EMPTY'),
   back_len_0: converts(name(1024, 0), 'BACKING_NAME_EMPTY'),
   back_len_0_at_cluster_end: converts(name(4096, 0), 'BACKING_NAME_EMPTY'),
   back_off_0: converts(name(0, 8)),

@@ -43,6 +43,7 @@ const COMPRESSED_ENTRY = compressedEntry(DATA, STREAM.length, BITS);
 
 export const EXTL2_ROWS: Rows = {
   ok_extl2: converts(extl2([{ allocated: 0xffff, zero: 0xff000000 }])),
+  extl2_dup: converts(extl2([{ allocated: 0xff }, { allocated: 0xff00 }]), 'SHARED_CLUSTER'),
   extl2_every_other: converts(extl2([{ allocated: 0x55555555, zero: 0xaaaaaaaa }])),
   extl2_nothing_allocated: converts(extl2([{}])),
   extl2_zero_without_cluster: converts(extl2([{ host: 0n, zero: ALL }])),

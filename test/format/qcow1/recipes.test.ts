@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { toJson } from '../../../lib/format/json.ts';
+import { sliceOf, type TableSlice } from '../../../lib/format/layer.ts';
 import { openQcow1 } from '../../../lib/format/qcow1/image.ts';
 import { describeQcow1 } from '../../../lib/format/qcow1/info.ts';
-import { readQcow1Tables } from '../../../lib/format/qcow1/l1.ts';
+import { readQcow1Map } from '../../../lib/format/qcow1/l1.ts';
 import { memorySource } from '../../../lib/source/memory.ts';
 import { MiB } from '../../../lib/units.ts';
 import {
@@ -20,7 +21,8 @@ import {
   qcow1Part,
   qemu1In,
 } from '../../support/hostile-v1.ts';
-import { noise, type Qemu, useQemu } from '../../support/qemu.ts';
+import { noise } from '../../support/qemu.ts';
+import { useQemu } from '../../support/use-qemu.ts';
 
 /** Version 1 images as `qemu-img` writes them. `noise` and `mixed` lie beside them, and make what is converted. */
 const RECIPES = {
@@ -44,11 +46,7 @@ const NAMES = Object.keys(RECIPES) as (keyof typeof RECIPES)[];
 /** What `qemu-img info` tells of the file system. */
 const NOT_COMPARED = ['actual-size', 'filename'];
 
-let qemu: Qemu;
-beforeAll(async () => {
-  qemu = await useQemu();
-});
-afterAll(() => qemu.close());
+const qemu = useQemu();
 
 async function folderWithInputs() {
   const folder = join(qemu.folder, randomUUID());
@@ -129,7 +127,8 @@ describe('a stretch of a version 1 disk', () => {
         [MiB + 4096, 2 * MiB + 8192],
         [2 * MiB, disk.length],
       ] as const) {
-        const map = await readQcow1Tables(image, { start, end });
+        const slice = sliceOf(await readQcow1Map(image), { start, end }) as TableSlice;
+        const map = { geometry: image.geometry, ...slice };
         expect(map.l2Offsets.length).toBe(Math.ceil(end / (2 * MiB)) - map.firstTable);
         expect(Buffer.compare(await qcow1Part(source, map, { start, end }), disk.subarray(start, end))).toBe(0);
       }
@@ -157,7 +156,7 @@ describe('a version 1 overlay', () => {
     const ours = (await qcow1MapOf(source)).filter(({ present }) => present);
     expect(ours).toEqual((await oracle.map(path)).filter(({ depth, present }) => depth === 0 && present));
     const disk = Buffer.concat([base], 4 * MiB);
-    const map = await readQcow1Tables(image, { start: 0, end: 4 * MiB });
+    const map = await readQcow1Map(image);
     for (const extent of await qcow1Extents(image, map)) {
       if (extent.kind !== 'data') continue;
       disk.set(await source.read({ start: extent.host, end: extent.host + extent.end - extent.start }), extent.start);

@@ -1,5 +1,6 @@
 import { LAXITIES } from '../laxities.ts';
 import { addressOf } from './citations.ts';
+import { measures } from './measures.ts';
 import type { Results, RuleResult } from './results.ts';
 
 const TITLES = { ours: 'unqcow’s local S3', ceph: 'Ceph RADOS Gateway 16.2', swift: 'OpenStack Swift 2.30' } as const;
@@ -70,6 +71,13 @@ is one that AWS documents, on the page that it links to. Nothing here was run ag
 ${countsOf(results)}
 
 Rules that a server is known not to keep are run on it too, and must fail there: the table stays true.
+
+## What unqcow does about it
+
+${measures()}
+
+The pipeline, and faults at every kind of request, are run on Ceph and on Swift too (\`npm run test:ceph\`, \`npm run test:faults:ceph\`,
+\`npm run test:swift\`, \`npm run test:faults:swift\`).
 
 ## Where they differ
 

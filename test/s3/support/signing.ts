@@ -1,5 +1,5 @@
-import { createHash, createHmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
+import { Sha256 } from '../../../infra/local/sha256.ts';
 import type { Target } from '../target.ts';
 
 /** Signs as the SDK does, whatever it is given. */
@@ -41,32 +41,4 @@ export async function presign(target: Target, path: string, presigned: Presigned
     ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(String(value))}`,
   );
   return `${path}?${parameters.join('&')}`;
-}
-
-type Data = string | ArrayBuffer | ArrayBufferView;
-
-/** SHA-256, or with a key HMAC, in the form that the signer wants. */
-class Sha256 {
-  readonly #hash: ReturnType<typeof createHash> | ReturnType<typeof createHmac>;
-
-  constructor(key?: Data) {
-    this.#hash = key === undefined ? createHash('sha256') : createHmac('sha256', bytesOf(key));
-  }
-
-  update(data: Data): void {
-    this.#hash.update(bytesOf(data));
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-
-  reset(): void {}
-}
-
-function bytesOf(data: Data): Uint8Array {
-  if (typeof data === 'string') return Buffer.from(data);
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
 }

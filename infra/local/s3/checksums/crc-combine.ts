@@ -1,6 +1,6 @@
 import type { Algorithm } from './algorithms.ts';
 
-/** The checksums that can be had of joined bytes from those of the pieces. */
+/** The checksums of joined bytes that follow from those of the pieces. */
 export type Crc = Extract<Algorithm, `CRC${string}`>;
 
 /** A piece of something: its checksum in base64, and its length in bytes. */

@@ -1,3 +1,4 @@
+import { KiB } from '../../../../lib/units.ts';
 import { parseXml, textOf } from '../protocol/parse-xml.ts';
 import { receiveText } from '../protocol/receive.ts';
 import { toXml } from '../protocol/to-xml.ts';
@@ -15,7 +16,7 @@ export const listBuckets: Operation = async (_request, { store }) => {
 };
 
 export const createBucket: Operation = async (request, { store, region }) => {
-  const text = await receiveText(request, 64 * 1024);
+  const text = await receiveText(request, 64 * KiB);
   const configuration = text === '' ? {} : parseXml(text, 'CreateBucketConfiguration', []);
   const constraint = textOf(configuration, 'LocationConstraint');
   if (constraint !== undefined && constraint !== region) {

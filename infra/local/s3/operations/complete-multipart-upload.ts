@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { MiB } from '../../../../lib/units.ts';
+import { encryptionHeaders } from '../protocol/keeping.ts';
 import { parseXml } from '../protocol/parse-xml.ts';
 import { receiveText } from '../protocol/receive.ts';
 import { header, type S3Request } from '../protocol/request.ts';
@@ -48,7 +49,7 @@ export const completeMultipartUpload: Operation = async (request, context) => {
     ETag: `"${record.etag}"`,
     ...checksumElements(record),
   };
-  const headers = versionHeaders(record, versioning);
+  const headers = { ...versionHeaders(record, versioning), ...encryptionHeaders(upload.keeping) };
   return { status: 200, headers, body: toXml('CompleteMultipartUploadResult', result) };
 };
 
@@ -83,6 +84,7 @@ async function assemble(
     key: upload.key,
     headers: upload.headers,
     metadata: upload.metadata,
+    ...(upload.keeping ? { keeping: upload.keeping } : {}),
     size: parts.reduce((sum, { size }) => sum + size, 0),
     etag: `${createHash('md5').update(Buffer.concat(md5s)).digest('hex')}-${parts.length}`,
     uploadId: upload.id,

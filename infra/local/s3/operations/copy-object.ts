@@ -1,6 +1,7 @@
 import { checkRead } from '../protocol/conditions.ts';
 import { parseCopySource } from '../protocol/copy-source.ts';
 import { describe } from '../protocol/descriptions.ts';
+import { checkReadable, keepingOf } from '../protocol/keeping.ts';
 import { MAX_PUT } from '../protocol/receive.ts';
 import { header, type S3Request } from '../protocol/request.ts';
 import { toXml } from '../protocol/to-xml.ts';
@@ -69,6 +70,7 @@ export async function holdSource(request: S3Request, { store }: Context): Promis
   const held = await store.buckets.get(bucket).objects.hold(key, versionId);
   try {
     checkRead(request, held.record, 'x-amz-copy-source-');
+    checkReadable(held.record.keeping);
     return held;
   } catch (error) {
     await held.release();
@@ -92,7 +94,9 @@ function descriptionOfCopy(request: S3Request, source: ObjectRecord) {
       'This copy request is illegal because it is trying to copy an object to itself without changing the object’s metadata.',
     );
   }
-  return { headers: source.headers, metadata: source.metadata };
+  const { tags = {} } = source.keeping ?? {};
+  // Tags go with a copy; class and encryption are the new object's own.
+  return { headers: source.headers, metadata: source.metadata, keeping: { ...keepingOf(request), tags } };
 }
 
 /** Of the algorithm that is asked for, else of the source's; always that of the whole object. */

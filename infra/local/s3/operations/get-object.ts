@@ -1,6 +1,8 @@
+import type { ByteRange } from '../../../../lib/ranges.ts';
 import { checkRead } from '../protocol/conditions.ts';
 import { descriptionHeaders } from '../protocol/descriptions.ts';
-import { type ByteRange, parseRange } from '../protocol/ranges.ts';
+import { checkReadable } from '../protocol/keeping.ts';
+import { parseRange } from '../protocol/ranges.ts';
 import { header, type S3Request } from '../protocol/request.ts';
 import { slice } from '../store/extents.ts';
 import type { ObjectRecord, Versioning } from '../store/records.ts';
@@ -22,6 +24,7 @@ export const getObject: Operation = async (request, { store }) => {
   const bucket = store.buckets.get(request.bucket);
   const { record, release } = await bucket.objects.hold(request.key, versionAsked(request));
   try {
+    checkReadable(record.keeping);
     const { range, ...answer } = answerFor(request, record, bucket.versioning);
     const extents = range === undefined ? record.extents : slice(record.extents, range.start, range.end);
     return { ...answer, body: store.blobs.read(extents), done: release };

@@ -1,4 +1,5 @@
 import { describe } from '../protocol/descriptions.ts';
+import { encryptionHeaders } from '../protocol/keeping.ts';
 import { integer, type S3Request } from '../protocol/request.ts';
 import { toXml } from '../protocol/to-xml.ts';
 import { compareKeys } from '../store/compare-keys.ts';
@@ -17,9 +18,12 @@ export const createMultipartUpload: Operation = async (request, { store }) => {
   store.buckets.get(bucket);
   const checksum = uploadChecksum(request);
   const upload = await store.uploads.create({ bucket, key, ...describe(request), ...(checksum && { checksum }) });
-  const headers = checksum && { 'x-amz-checksum-algorithm': checksum.algorithm, 'x-amz-checksum-type': checksum.type };
+  const headers = {
+    ...encryptionHeaders(upload.keeping),
+    ...(checksum && { 'x-amz-checksum-algorithm': checksum.algorithm, 'x-amz-checksum-type': checksum.type }),
+  };
   const body = toXml('InitiateMultipartUploadResult', { Bucket: bucket, Key: key, UploadId: upload.id });
-  return { status: 200, ...(headers && { headers }), body };
+  return { status: 200, headers, body };
 };
 
 /** The upload that a request names. @throws S3Error `NoSuchBucket`, `NoSuchUpload` */

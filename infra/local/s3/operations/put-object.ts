@@ -1,5 +1,6 @@
 import { writeCondition } from '../protocol/conditions.ts';
 import { describe } from '../protocol/descriptions.ts';
+import { encryptionHeaders, etagOf } from '../protocol/keeping.ts';
 import { receiveBlob } from '../protocol/receive.ts';
 import type { S3Request } from '../protocol/request.ts';
 import { blobsOf } from '../store/extents.ts';
@@ -14,16 +15,18 @@ export const putObject: Operation = async (request, context) => {
   const description = describe(request);
   return watching(request, context, async (condition) => {
     const { extents, size, md5, checksum } = await receiveBlob(request, context.store.blobs);
+    const etag = etagOf(md5, description.keeping);
     const object = {
       ...description,
       key: request.key,
       size,
-      etag: md5,
+      etag,
       extents,
       ...(checksum && { checksum: { ...checksum, type: 'FULL_OBJECT' as const } }),
     };
     const record = await storeObject(context, { cause: 'Put', request, object, condition });
-    const headers = { ETag: `"${md5}"`, ...checksumHeaders(record), ...versionHeaders(record, versioning) };
+    const headers = { ETag: `"${etag}"`, ...checksumHeaders(record), ...versionHeaders(record, versioning) };
+    Object.assign(headers, encryptionHeaders(description.keeping));
     return { status: 200, headers };
   });
 };

@@ -1,6 +1,7 @@
 import { MiB } from '../../../../lib/units.ts';
 import { headerOf } from '../checksums/algorithms.ts';
 import { bodyClaims } from '../protocol/body-claims.ts';
+import { etagOf } from '../protocol/keeping.ts';
 import { parseCopyRange } from '../protocol/ranges.ts';
 import { MAX_PUT, receiveBlob } from '../protocol/receive.ts';
 import { header, integer, type S3Request } from '../protocol/request.ts';
@@ -28,9 +29,10 @@ export const uploadPart: Operation = async (request, context) => {
   const { algorithm } = upload.checksum ?? {};
   const { md5, extents, size, asked } = await receiveBlob(request, context.store.blobs, algorithm);
   const checksum = asked !== undefined && { checksum: asked };
-  await storePart(context, upload, { number, size, etag: md5, lastModified: Date.now(), extents, ...checksum });
+  const etag = etagOf(md5, upload.keeping);
+  await storePart(context, upload, { number, size, etag, lastModified: Date.now(), extents, ...checksum });
   const headers = algorithm !== undefined && asked !== undefined && { [headerOf(algorithm)]: asked };
-  return { status: 200, headers: { ETag: `"${md5}"`, ...headers } };
+  return { status: 200, headers: { ETag: `"${etag}"`, ...headers } };
 };
 
 /**

@@ -1,3 +1,4 @@
+import { KiB } from '../../../../lib/units.ts';
 import { parseXml, textOf } from '../protocol/parse-xml.ts';
 import { receiveText } from '../protocol/receive.ts';
 import { integer, type S3Request } from '../protocol/request.ts';
@@ -19,7 +20,7 @@ export const getBucketVersioning: Operation = async (request, { store }) => {
 /** @throws S3Error `IllegalVersioningConfigurationException`, `MalformedXML`, `NotImplemented` for MFA delete */
 export const putBucketVersioning: Operation = async (request, { store }) => {
   store.buckets.get(request.bucket);
-  const xml = parseXml(await receiveText(request, 64 * 1024), 'VersioningConfiguration', []);
+  const xml = parseXml(await receiveText(request, 64 * KiB), 'VersioningConfiguration', []);
   const status = textOf(xml, 'Status')?.trim();
   if (textOf(xml, 'MfaDelete')?.trim() === 'Enabled')
     throw new S3Error('NotImplemented', 'There is no MFA delete here.');

@@ -40,7 +40,7 @@ export function checkRead(request: S3Request, object: ObjectSummary, prefix: '' 
 
 /**
  * The conditions on a write: `If-None-Match: *` and `If-Match: ETAG`. `wasDeleted` says whether the key was deleted since
- * the request came in: who wants a key to be free then wins no race, but is told to begin again.
+ * the request came in: a write that wants the key to be free does not win that race, but is told to begin again.
  * @throws S3Error `NotImplemented` for other forms. The condition throws `PreconditionFailed`, `ConditionalRequestConflict`,
  *   or `NoSuchKey` where If-Match finds nothing.
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html

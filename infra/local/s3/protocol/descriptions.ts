@@ -1,5 +1,6 @@
 import { S3Error } from '../s3-error.ts';
 import type { Description } from '../store/records.ts';
+import { keepingHeaders, keepingOf } from './keeping.ts';
 import { header, type S3Request } from './request.ts';
 
 const STORED_HEADERS = [
@@ -29,13 +30,14 @@ export function describe(request: S3Request): Description {
   const metadata = Object.fromEntries(names.map((name) => [name.slice(METADATA.length), header(request, name) ?? '']));
   const size = Object.entries(metadata).reduce((sum, [name, value]) => sum + name.length + Buffer.byteLength(value), 0);
   if (size > MAX_METADATA) throw new S3Error('MetadataTooLarge');
-  return { headers, metadata };
+  return { headers, metadata, keeping: keepingOf(request) };
 }
 
 /** The answer's headers that give an object's description back. */
-export function descriptionHeaders({ headers, metadata }: Description): Record<string, string> {
+export function descriptionHeaders({ headers, metadata, keeping }: Description): Record<string, string> {
   return {
     ...headers,
+    ...keepingHeaders(keeping),
     ...Object.fromEntries(Object.entries(metadata).map(([name, value]) => [METADATA + name, value])),
   };
 }

@@ -1,10 +1,5 @@
+import type { ByteRange } from '../../../../lib/ranges.ts';
 import { S3Error } from '../s3-error.ts';
-
-/** Bytes `[start, end)`. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
 
 /**
  * What a `Range` header asks of an object of `size` bytes: one range, cut to the object. Undefined for the whole object:

@@ -24,7 +24,7 @@ export interface S3Request {
 
 /** What the reading of a body tells the server. */
 export interface Transfer {
-  /** To be called before the first byte is read: lets a client send that waits (`Expect: 100-continue`). */
+  /** To be called before the first byte is read: a client that waits for it then sends (`Expect: 100-continue`). */
   readonly proceed: () => void;
   /** To be called for what has been read. */
   readonly received: (bytes: number) => void;

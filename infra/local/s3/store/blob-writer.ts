@@ -98,7 +98,7 @@ export class BlobWriter {
     if (this.#kept === this.#buffer.length) await this.#flush();
   }
 
-  /** Has what is kept written, without waiting for it, but for what was to be written before. */
+  /** Waits for the last write to end, and begins to write what is kept. */
   async #flush(): Promise<void> {
     if (this.#kept === 0) return;
     await this.#writing;

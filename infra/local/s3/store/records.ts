@@ -8,12 +8,22 @@ export interface Checksum {
   readonly value: string;
 }
 
+/** How an object is kept. Nothing here is truly encrypted, archived or dearer. */
+export interface Keeping {
+  readonly storageClass: string;
+  readonly sse: string;
+  readonly kmsKey?: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /** What the writer of an object says about it, besides the bytes. Header names are in lower case. */
 export interface Description {
   /** Content-Type and its like, given back as they came. */
   readonly headers: Readonly<Record<string, string>>;
   /** What followed `x-amz-meta-`. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Nothing for what says that there is no object. */
+  readonly keeping?: Keeping;
 }
 
 /** What a listing says about an object. Size in bytes, times in milliseconds since 1970, ETags without their quotes. */

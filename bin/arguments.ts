@@ -1,0 +1,48 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** An option that may be given more than once. */
+export const many = (value: string, before: string[] = []): string[] => [...before, value];
+
+export function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('Not a whole number above 0.');
+  return number;
+}
+
+/** Where to listen. By default also at 0, which takes any port that is free. */
+export const portNumber =
+  (least = 0, most = 65_535) =>
+  (text: string): number => {
+    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    throw new InvalidArgumentError(`Not a port from ${least} to ${most}.`);
+  };
+
+/** Not that of a version or an alias, which says nothing of what its executions are called. */
+export function stateMachineArn(text: string): string {
+  if (/^arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[^:]+$/.test(text)) return text;
+  throw new InvalidArgumentError('Not the ARN of a state machine.');
+}
+
+export const json = () => new Option('--json', 'the answer as JSON on stdout, a refusal as JSON on stderr');
+
+/**
+ * Which disk of an image is meant, and what else may be opened for it.
+ *
+ * @param when Begins each description, where they hold only then.
+ */
+export function diskOptions(command: Command, { when = '', passphrases = true } = {}): Command {
+  command.option('--snapshot <name|id>', `${when}the disk as it was in that snapshot`);
+  if (passphrases) {
+    command.option('--passphrase-file <[name=]file>', `${when}the passphrase of an encrypted image`, many);
+  }
+  return command
+    .option('--allow <prefix>', `${when}where files that an image names may be opened`, many)
+    .option('--map <name=location>', `${when}where a file that an image names lies`, many)
+    .option('--backing-format <[name=]format>', `${when}the format of a backing file that does not state it`, many);
+}
+
+/** What a command's help ends with: commands to copy, and what else there is to know. */
+export function examples(lines: readonly string[], more = ''): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}${more && `\n\n${more}`}`;
+}

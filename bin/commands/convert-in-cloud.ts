@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UnqcowError } from '../../lib/errors.ts';
+import { toJson } from '../../lib/format/json.ts';
+import type { ConversionResult, WorkPlace } from '../../lib/jobs/conversion.ts';
+import { type Execution, failureOf, isRunning, openExecutions } from '../../lib/jobs/executions.ts';
+import type { Gate } from '../../lib/jobs/gate.ts';
+import { progressOf } from '../../lib/jobs/progress.ts';
+import { type Location, parseLocation } from '../../lib/source/location.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { cloudRefusal } from '../cloud-refusal.ts';
+import { showProgress } from '../progress.ts';
+import { note, print, printWarnings } from '../report.ts';
+import { theStores } from '../source.ts';
+import { UsageError } from '../usage.ts';
+
+export interface CloudFlags {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly detach?: boolean;
+  /** `s3://bucket/prefix/` where the deployment keeps its jobs' records: tells how far a conversion has come. */
+  readonly work: WorkPlace | undefined;
+  readonly expectedBucketOwner?: string;
+  readonly requestPayer?: boolean;
+}
+
+/** What is asked of the state machine, besides where from and where to. */
+export interface CloudRequest {
+  readonly snapshot?: string | undefined;
+  readonly gate?: Gate | undefined;
+  readonly options?: object | undefined;
+  readonly keys?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Milliseconds between two looks. */
+const POLL = 2_000;
+
+/**
+ * `unqcow convert --state-machine ARN`: starts a conversion in the cloud and follows it to its end. Ctrl-C stops it, and
+ * the deployment cleans up; with `--detach` it is only started.
+ */
+export async function convertInCloud(
+  stateMachine: string,
+  names: { readonly source: string; readonly target: string },
+  request: CloudRequest,
+  flags: CloudFlags,
+): Promise<void> {
+  const { bucket, key, versionId } = inS3(parseLocation(names.source), 'the image');
+  const destination = inS3(parseLocation(names.target), 'the target');
+  const { expectedBucketOwner: owner } = flags;
+  const input = {
+    source: { bucket, key, versionId, owner, requestPayer: flags.requestPayer },
+    destination: { bucket: destination.bucket, key: destination.key, owner },
+    ...request,
+  };
+  const executions = openExecutions(stateMachine);
+  const answered = <T>(answer: Promise<T>) =>
+    answer.catch((error) => {
+      throw cloudRefusal(error, stateMachine);
+    });
+  const id = `cli-${createHash('sha256')
+    .update(JSON.stringify([input, Date.now()]))
+    .digest('hex')
+    .slice(0, 40)}`;
+  // Heard from before it is started on: what a signal meets on its way there is stopped, too.
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    await answered(executions.start(id, input));
+    if (flags.detach && !stop.signal.aborted) {
+      print(flags.json ? toJson({ id, state: 'running' }, 4) : `started ${id}`);
+      return;
+    }
+    if (!flags.quiet && !flags.json) note(`started ${id}`);
+    const ended = await follow(() => answered(executions.describe(id)), id, flags, stop.signal);
+    if (ended) return tell(ended, flags);
+    await answered(executions.stop(id, 'stopped from the command line'));
+    throw new UnqcowError('ABORTED', `the conversion ${id} was stopped; its deployment cleans up`);
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+function inS3(location: Location, what: string) {
+  if (location.kind === 's3') return location;
+  throw new UsageError(`${what} of a conversion in the cloud lies in S3: ${location.path} is a file`);
+}
+
+/** The execution once it has ended; nothing if the signal came first. */
+async function follow(
+  describe: () => Promise<Execution | undefined>,
+  id: string,
+  { quiet, json, work }: CloudFlags,
+  signal: AbortSignal,
+): Promise<Execution | undefined> {
+  const progress = showProgress({ quiet: quiet === true || json === true });
+  try {
+    while (!signal.aborted) {
+      const execution = await describe();
+      if (execution && !isRunning(execution)) return execution;
+      const made = work && (await progressOf(await theStores(), work, id).catch(() => undefined));
+      if (made) progress.update(made.bytes.done, made.bytes.total);
+      await sleep(POLL, undefined, { signal }).catch(() => undefined);
+    }
+    return undefined;
+  } finally {
+    progress.end();
+  }
+}
+
+function tell(execution: Execution, { json }: CloudFlags): void {
+  if (execution.status !== 'SUCCEEDED') {
+    const { code, message } = failureOf(execution);
+    throw new UnqcowError(code, message);
+  }
+  const { startedAt, endedAt } = execution;
+  const result = execution.output as ConversionResult;
+  if (json) {
+    print(toJson(result, 4));
+    return;
+  }
+  printWarnings(result.warnings);
+  const { destination, size, crc32, read } = result;
+  const seconds = ((endedAt ?? startedAt).getTime() - startedAt.getTime()) / 1000;
+  const cost = `read ${formatBytes(read.bytes)} in ${read.requests} requests`;
+  const sum = crc32 ? `, CRC-32 ${crc32}` : '';
+  print(`s3://${destination.bucket}/${destination.key}: ${formatBytes(size)}${sum}; ${cost}, ${seconds.toFixed(1)} s`);
+}

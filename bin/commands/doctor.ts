@@ -1,0 +1,138 @@
+import { access, constants, stat, statfs } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { styleText } from 'node:util';
+import { CURES } from '../../lib/cures.ts';
+import { UnqcowError } from '../../lib/errors.ts';
+import { toJson } from '../../lib/format/json.ts';
+import { openAny } from '../../lib/format/open-any.ts';
+import { abortUpload, createUpload } from '../../lib/sink/s3-multipart.ts';
+import { type Location, parseLocation } from '../../lib/source/location.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { VERSION } from '../../lib/version.ts';
+import { EXIT, print, printable } from '../report.ts';
+import { openNamed, theStores } from '../source.ts';
+
+interface Finding {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly says: string;
+  readonly code?: string;
+  /** What to do about it. */
+  readonly cure?: string;
+}
+
+/** `unqcow doctor [IMAGE] [TARGET]`: whether a conversion would get as far as its first byte, and if not, why. */
+export async function doctor(
+  image: string | undefined,
+  target: string | undefined,
+  flags: { json?: boolean },
+): Promise<void> {
+  const findings = [versions()];
+  const isS3 = [image, target].some((name) => name?.startsWith('s3://'));
+  if (isS3 || image === undefined) findings.push(await credentials());
+  let size: bigint | undefined;
+  if (image !== undefined) {
+    const [finding, found] = await readable(image);
+    findings.push(finding);
+    size = found;
+  }
+  if (target !== undefined) findings.push(await writable(parseLocation(target), size));
+  if (flags.json) print(toJson(findings, 4));
+  else for (const finding of findings) printFinding(finding);
+  if (findings.some(({ ok }) => !ok)) process.exitCode = EXIT.refused;
+}
+
+function printFinding({ check, ok, says, cure }: Finding): void {
+  const verdict = styleText(ok ? 'green' : 'red', ok ? 'ok  ' : 'FAIL', { stream: process.stdout });
+  print(`${verdict} ${printable(`${check}: ${says}`)}`);
+  if (cure) print(`     ${cure}`);
+}
+
+function versions(): Finding {
+  const ok = Number(process.versions.node.split('.')[0]) >= 24;
+  const cure = 'Install Node 24, or start bin/unqcow, which brings its own.';
+  return {
+    check: 'versions',
+    ok,
+    says: `unqcow ${VERSION}, Node ${process.versions.node}`,
+    ...(ok ? {} : { cure }),
+  };
+}
+
+async function credentials(): Promise<Finding> {
+  const { config } = (await theStores()).reader;
+  const check = 'S3 credentials';
+  try {
+    const { accessKeyId, expiration } = await config.credentials();
+    const region = await config.region();
+    const endpoint = process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL ?? 'AWS';
+    const until = expiration ? `, until ${expiration.toISOString()}` : '';
+    return { check, ok: true, says: `…${accessKeyId.slice(-4)}${until}, region ${region}, ${endpoint}` };
+  } catch (error) {
+    const cure =
+      'Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_REGION; or run `aws sso login`.';
+    return { check, ok: false, says: (error as Error).message, cure };
+  }
+}
+
+async function readable(name: string): Promise<[Finding, bigint | undefined]> {
+  const check = `read ${name}`;
+  try {
+    const { source } = await openNamed(name);
+    try {
+      const { geometry } = await openAny(source);
+      const size = BigInt(geometry.diskSize);
+      return [
+        { check, ok: true, says: `version ${geometry.version}, ${formatBytes(geometry.diskSize)} of disk` },
+        size,
+      ];
+    } finally {
+      await source.close();
+    }
+  } catch (error) {
+    return [failed(check, error), undefined];
+  }
+}
+
+async function writable(location: Location, size: bigint | undefined): Promise<Finding> {
+  if (location.kind === 'file') return writableFile(location.path, size);
+  const check = `write s3://${location.bucket}/${location.key}`;
+  try {
+    const { writer } = await theStores();
+    await abortUpload(writer, await createUpload(writer, location));
+    return { check, ok: true, says: 'an upload was opened there, and aborted' };
+  } catch (error) {
+    return failed(check, error);
+  }
+}
+
+async function writableFile(path: string, size: bigint | undefined): Promise<Finding> {
+  const check = `write ${path}`;
+  const folder = dirname(resolve(path));
+  try {
+    await access(folder, constants.W_OK);
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    const there = await stat(path).then(
+      () => 'it exists and would be replaced; ',
+      () => '',
+    );
+    const says = `${there}${formatBytes(free)} free`;
+    if (size === undefined || size <= free) return { check, ok: true, says };
+    const cure = 'A raw disk is sparse here, so it may fit all the same; if not, convert to S3.';
+    return { check, ok: false, says: `${says}, and the disk has ${formatBytes(Number(size))}`, cure };
+  } catch (error) {
+    return {
+      check,
+      ok: false,
+      says: (error as Error).message,
+      cure: 'Name a folder that exists and that you may write to.',
+    };
+  }
+}
+
+function failed(check: string, error: unknown): Finding {
+  if (!(error instanceof UnqcowError)) return { check, ok: false, says: (error as Error).message };
+  const { code, message } = error;
+  return { check, ok: false, says: `${code}: ${message}`, code, cure: CURES[code] };
+}

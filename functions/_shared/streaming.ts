@@ -1,0 +1,34 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import type { Deps } from './deps.ts';
+import { depsOnLambda } from './deps.ts';
+import { vaultFor } from './secrets.ts';
+import type { Body } from './streamed-call.ts';
+
+/** An answer whose body is made while it is sent. */
+export interface StreamedAnswer {
+  readonly statusCode: number;
+  readonly headers: Record<string, string>;
+  readonly body?: Body | undefined;
+}
+
+export type StreamedHandler = (event: APIGatewayProxyEventV2, context: Context) => Promise<StreamedAnswer>;
+
+/** What Lambda calls behind a function URL that streams. The runtime's own global is there only. */
+export function onLambdaStreaming(create: (deps: Deps) => StreamedHandler) {
+  let handler: StreamedHandler | undefined;
+  const run = async (event: APIGatewayProxyEventV2, stream: awslambda.HttpResponseStream, context: Context) => {
+    if (!handler) {
+      const deps = depsOnLambda(context);
+      handler = create({ ...deps, vault: vaultFor(deps.config) });
+    }
+    const { body, ...head } = await handler(event, context);
+    const out = awslambda.HttpResponseStream.from(stream, head);
+    out.write(''); // sends the head, also where there is no body
+    if (body) await pipeline(Readable.from(body, { objectMode: false }), out);
+    else out.end();
+  };
+  const { awslambda: runtime } = globalThis as { awslambda?: Partial<typeof awslambda> };
+  return runtime?.streamifyResponse?.(run) ?? run;
+}

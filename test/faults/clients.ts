@@ -1,0 +1,73 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { S3Client } from '@aws-sdk/client-s3';
+import type { LocalFunction } from '../../infra/local/step-functions/server.ts';
+import { openStores, type Stores } from '../../lib/jobs/stores.ts';
+import type { Patience } from '../../lib/patience.ts';
+import type { Target } from '../s3/target.ts';
+import { BY } from './kinds.ts';
+
+/**
+ * How long anything is waited for, in milliseconds: as long as a busy machine may take, or, where a fault is that nothing
+ * comes, less than in AWS. Attempts are as many.
+ */
+export const WAITS = { long: 20_000, short: 3_000 } as const;
+
+const patienceOf = (answer: number): Patience => ({
+  attempts: 5,
+  idle: answer / 2,
+  whole: answer * 5,
+  answer,
+  maxPause: 2,
+});
+
+/** For the state machine's own calls, which AWS makes in its own way. */
+export const handlerOf = (wait: number) => ({
+  requestHandler: { requestTimeout: wait, throwOnRequestTimeout: true, socketTimeout: wait },
+});
+
+const running = new AsyncLocalStorage<string>();
+
+/** A function whose requests carry its name. */
+export const calling =
+  (name: string, work: LocalFunction): LocalFunction =>
+  (payload, context) =>
+    running.run(name, () => work(payload, context));
+
+export function plainClient({ region, credentials }: Target, endpoint: string): S3Client {
+  return new S3Client({ endpoint, region, credentials, forcePathStyle: true });
+}
+
+/** The functions' clients as they are, but for their patience, and a header that says which function asks. */
+export function watchedStores({ region, credentials }: Target, endpoint: string, wait: number): Stores {
+  const stores = openStores({ endpoint, region, credentials }, patienceOf(wait));
+  for (const client of [stores.reader, stores.writer]) {
+    // After the request was signed, so that the store does not know of it.
+    client.middlewareStack.add(
+      (next) => (args) => {
+        const { headers } = args.request as { headers: Record<string, string> };
+        headers[BY] = running.getStore() ?? 'nobody';
+        return next(args);
+      },
+      { step: 'deserialize', priority: 'low', name: 'calledBy' },
+    );
+  }
+  hasten(stores.writer);
+  return stores;
+}
+
+/** The SDK decides what is tried again and how often; only its pauses are cut. */
+function hasten({ config }: S3Client): void {
+  const { retryStrategy } = config;
+  config.retryStrategy = async () => {
+    const strategy = await retryStrategy();
+    const next = async (...given: unknown[]) => {
+      const token = await (strategy as unknown as Refreshing).refreshRetryTokenForRetry(...given);
+      return Object.create(token, { getRetryDelay: { value: () => 1 } });
+    };
+    return Object.create(strategy, { refreshRetryTokenForRetry: { value: next } });
+  };
+}
+
+interface Refreshing {
+  refreshRetryTokenForRetry(...given: unknown[]): Promise<object>;
+}

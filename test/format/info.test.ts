@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { inspectAny } from '../../lib/format/inspect.ts';
+import { openAny } from '../../lib/format/open-any.ts';
+import { openFile } from '../../lib/source/file.ts';
+import { EXT, imageBytes } from '../support/hostile.ts';
+import { useQemu } from '../support/use-qemu.ts';
+
+const qemu = useQemu();
+
+it.each([
+  ['that has its data there', 4n],
+  ['that has its data inside all the same', 0n],
+])('the name of a data file is told as qemu-img tells it, of an image %s', async (_, incompatibleFeatures) => {
+  const path = await qemu.imageOf(
+    imageBytes({ extensions: [{ type: EXT.dataFile, data: 'disk.data' }], header: { incompatibleFeatures } }),
+  );
+  const theirs = (await qemu.info(path)) as { 'format-specific': { data: object } };
+  const source = await openFile(path);
+  const ours = (await inspectAny(await openAny(source), path)) as unknown as typeof theirs;
+  expect(ours['format-specific'].data).toEqual(theirs['format-specific'].data);
+  expect(ours['format-specific'].data).toHaveProperty('data-file', 'disk.data');
+  await source.close();
+});
