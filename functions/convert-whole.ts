@@ -32,7 +32,7 @@ export const createHandler = (deps: Deps) => {
     if (request.keys) assertAllowed([config.work], request.keys);
     const { uploads } = recordsOf(config.work, request.job);
     const result = await convertWhole({ stores, vault }, request, {
-      onUpload: (uploadId) => recordUpload(stores, uploads, uploadId),
+      onUpload: (upload) => recordUpload(stores, uploads, upload),
       signal: deadline(context, 10_000),
     });
     countInCall({ BytesRead: result.read.bytes, BytesWritten: result.size, Conversions: 1 });

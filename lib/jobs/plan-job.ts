@@ -175,15 +175,14 @@ async function recordDestination({ writer }: Stores, at: S3Target, destination: 
 async function openUpload({ stores, work }: PlanDeps, { job, destination, options }: PlanJob, source: S3Pin) {
   const { writer } = stores;
   const upload = await createUpload(writer, destination, describeRaw(options, source));
-  const { uploadId } = upload;
   try {
-    await recordUpload(stores, recordsOf(work, job).uploads, uploadId);
+    await recordUpload(stores, recordsOf(work, job).uploads, upload);
   } catch (error) {
     // The first error matters more: an upload without parts is found by the sweeper.
     await abortUpload(writer, upload).catch(() => undefined);
     throw error;
   }
-  return { uploadId };
+  return { uploadId: upload.uploadId };
 }
 
 /** A share as a line of JSON; one that is too long for a state, as one that says where it lies. */

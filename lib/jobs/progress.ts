@@ -2,6 +2,7 @@ import { UnqcowError } from '../errors.ts';
 import type { Part } from '../plan/parts.ts';
 import { listKeys } from '../sink/s3-listing.ts';
 import { listParts } from '../sink/s3-multipart.ts';
+import { unlessMissing } from '../sink/s3-object.ts';
 import type { Receipt, S3Target, Upload } from '../sink/s3-target.ts';
 import { readPlan } from './complete-job.ts';
 import type { PlanRecord, WorkPlace } from './conversion.ts';
@@ -69,9 +70,4 @@ async function partsOf(stores: Stores, upload: Upload & S3Target) {
     if (error instanceof UnqcowError && error.code === 'UPLOAD_GONE') return [];
     throw error;
   }
-}
-
-function unlessMissing(error: unknown): undefined {
-  if (error instanceof UnqcowError && error.code === 'RECEIPTS_MISMATCH') return undefined;
-  throw error;
 }

@@ -1,5 +1,5 @@
-import { putText } from '../sink/s3-object.ts';
-import type { S3Target } from '../sink/s3-target.ts';
+import { putJson } from '../sink/s3-object.ts';
+import type { S3Target, Upload } from '../sink/s3-target.ts';
 import type { WorkPlace } from './conversion.ts';
 import type { Stores } from './stores.ts';
 
@@ -9,7 +9,7 @@ export const openJobs = ({ prefix }: Pick<WorkPlace, 'prefix'>): string => `${pr
 /**
  * Where a job keeps what. Its own folder holds what the conversion needs. What the sweeper needs lies apart, so that one
  * listing shows all jobs that are not seen to the end yet: where the raw disk goes, and for each upload that the
- * job has opened a record that has its id for a name.
+ * job has opened a record that has its id for a name, and says where it is: then no record needs another.
  */
 export function recordsOf(work: WorkPlace, job: string) {
   const { bucket, prefix } = work;
@@ -32,6 +32,6 @@ export function recordsOf(work: WorkPlace, job: string) {
 export const jobOf = ({ key }: Pick<S3Target, 'key'>): string => key.split('/').at(-2) ?? '';
 
 /** Puts an upload on record, for the sweeper. Costs one request. */
-export async function recordUpload({ writer }: Stores, { bucket, prefix }: WorkPlace, uploadId: string): Promise<void> {
-  await putText(writer, { bucket, key: `${prefix}${uploadId}` }, uploadId, { contentType: 'text/plain' });
+export async function recordUpload({ writer }: Stores, { bucket, prefix }: WorkPlace, upload: Upload): Promise<void> {
+  await putJson(writer, { bucket, key: `${prefix}${upload.uploadId}` }, upload);
 }

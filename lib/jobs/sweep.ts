@@ -1,9 +1,8 @@
 import pMap from 'p-map';
-import { UnqcowError } from '../errors.ts';
 import { deleteObject, listKeys, listUploads, type OpenUpload } from '../sink/s3-listing.ts';
 import { abortUpload, listParts } from '../sink/s3-multipart.ts';
-import { getText } from '../sink/s3-object.ts';
-import type { S3Target } from '../sink/s3-target.ts';
+import { getText, unlessMissing } from '../sink/s3-object.ts';
+import type { S3Target, Upload } from '../sink/s3-target.ts';
 import type { WorkPlace } from './conversion.ts';
 import { openJobs, recordsOf } from './records.ts';
 import type { Stores } from './stores.ts';
@@ -89,50 +88,38 @@ async function sweepOpenJob(deps: SweepDeps, open: OpenJob, known?: ReadonlySet<
   await deleteObject(writer, records.keys);
   // A name that is used again, long after, must not find why the last one failed.
   if (settled) await deleteObject(writer, records.failure);
-  if (uploadIds.length === 0 && known === undefined) return { job, state: 'ended', uploads: 0 };
-
-  const destination = await destinationIn(deps, job);
-  if (!destination) return { job, state: 'settled', uploads: 0 };
-  const before = Date.now() - settledAfter;
-  const nameless = known && settled ? await namelessUploads(stores, destination, { since, before, known }) : [];
-  const uploads = [...uploadIds.map((uploadId) => ({ ...destination, uploadId })), ...nameless];
+  const named = uploadIds.map((id) => ({ ...records.uploads, key: `${records.uploads.prefix}${id}` }));
+  const recorded = await Promise.all(named.map((at) => readRecord<Upload>(stores, at)));
+  const nameless = known && settled ? await namelessUploads(deps, open, known) : [];
+  const uploads = [...recorded.filter((upload) => upload !== undefined), ...nameless];
   for (const upload of uploads) await abortUpload(writer, upload);
   if (!known || !settled) return { job, state: 'ended', uploads: uploads.length };
   // What says where the uploads are goes last: a sweeper that is stopped in between begins again.
-  for (const id of uploadIds) await deleteObject(writer, { ...records.uploads, key: `${records.uploads.prefix}${id}` });
-  await deleteObject(writer, records.destination);
+  for (const at of [...named, records.destination]) await deleteObject(writer, at);
   return { job, state: 'settled', uploads: uploads.length };
 }
 
-/** Where a job's uploads go; nothing if another sweeper has come to its end meanwhile, and forgotten it. */
-async function destinationIn(deps: SweepDeps, job: string): Promise<S3Target | undefined> {
-  const { stores, work } = deps;
-  try {
-    return JSON.parse(await getText(stores.writer, recordsOf(work, job).destination)) as S3Target;
-  } catch (error) {
-    const isMissing = error instanceof UnqcowError && error.code === 'RECEIPTS_MISMATCH';
-    if (isMissing && (await listOpenJobs(deps, `${openJobs(work)}${job}/`)).length === 0) return undefined;
-    throw error;
-  }
-}
-
-interface Span {
-  readonly since: Date;
-  /** Milliseconds since 1970. */
-  readonly before: number;
-  readonly known: ReadonlySet<string>;
+/** A record of the sweeper's; nothing if another sweeper has come to the end of the job meanwhile. Costs one request. */
+async function readRecord<T extends S3Target>({ writer }: Stores, at: S3Target): Promise<T | undefined> {
+  const text = await getText(writer, at).catch(unlessMissing);
+  return text === undefined ? undefined : (JSON.parse(text) as T);
 }
 
 /**
  * Uploads to a job's destination, opened since it was planned, that no job has on record and that still have no part:
  * nobody ever learnt of them. Whoever else opened one there has not touched it for as long.
  */
-async function namelessUploads({ writer }: Stores, { bucket, key, owner }: S3Target, { since, before, known }: Span) {
+async function namelessUploads(deps: SweepDeps, { job, since }: OpenJob, known: ReadonlySet<string>) {
+  const { stores, work, settledAfter = SETTLED_AFTER } = deps;
+  const destination = await readRecord<S3Target>(stores, recordsOf(work, job).destination);
+  if (!destination) return [];
+  const { bucket, key, owner } = destination;
+  const before = Date.now() - settledAfter;
   const within = ({ initiated }: OpenUpload) => initiated >= since && initiated.getTime() <= before;
-  const unknown = (await listUploads(writer, bucket, key, owner)).filter(
+  const unknown = (await listUploads(stores.writer, bucket, key, owner)).filter(
     (upload) => upload.key === key && !known.has(upload.uploadId) && within(upload),
   );
-  const parts = await Promise.all(unknown.map((upload) => listParts(writer, upload).catch(() => undefined)));
+  const parts = await Promise.all(unknown.map((upload) => listParts(stores.writer, upload).catch(() => undefined)));
   return unknown.filter((_, i) => parts[i]?.length === 0);
 }
 

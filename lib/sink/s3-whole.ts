@@ -15,7 +15,7 @@ import { asDestinationError, isUploadGone } from './s3-errors.ts';
 import { isMade, isProven, type Whole } from './s3-made.ts';
 import { abortUpload } from './s3-multipart.ts';
 import { headObject } from './s3-object.ts';
-import { nameOf, objectOf, type S3Target } from './s3-target.ts';
+import { nameOf, objectOf, type S3Target, type Upload } from './s3-target.ts';
 
 const PART_SIZE = 16 * MiB;
 
@@ -26,7 +26,7 @@ export interface WholeOptions {
   /** Stops the body; the upload is aborted before this rejects. */
   readonly signal?: AbortSignal | undefined;
   /** Told of the multipart upload, if there is to be one, before a part of it is sent. */
-  readonly onUpload?: ((uploadId: string) => Promise<void>) | undefined;
+  readonly onUpload?: ((upload: Upload) => Promise<void>) | undefined;
 }
 
 /**
@@ -61,7 +61,7 @@ export async function putWhole(
   }
   const made: Made = { crc32: 0, size: 0 };
   const upload = new LibUpload({
-    client: options.onUpload ? announcing(client, options.onUpload) : client,
+    client: options.onUpload ? announcing(client, target, options.onUpload) : client,
     partSize: PART_SIZE,
     queueSize: 4,
     params: { ...params, ChecksumType: 'FULL_OBJECT', Body: Readable.from(summed(body, size, made, options.signal)) },
@@ -91,11 +91,12 @@ export async function putWhole(
 }
 
 /** The client, but for the answer to CreateMultipartUpload, which lib-storage gets once `onUpload` knows of it. */
-function announcing(client: S3Client, onUpload: NonNullable<WholeOptions['onUpload']>): S3Client {
+function announcing(client: S3Client, target: S3Target, onUpload: NonNullable<WholeOptions['onUpload']>): S3Client {
   const send = async (command: Parameters<S3Client['send']>[0]) => {
     const answer = await client.send(command);
     if (command instanceof CreateMultipartUploadCommand) {
-      await onUpload((answer as CreateMultipartUploadCommandOutput).UploadId ?? '');
+      const { UploadId: uploadId = '' } = answer as CreateMultipartUploadCommandOutput;
+      await onUpload({ ...target, uploadId });
     }
     return answer;
   };

@@ -98,8 +98,7 @@ describe('the sweeper', () => {
   const open = (key: string) => createUpload(pipeline.stores.writer, target(key));
   const plan = (job: string, key: string) =>
     putJson(pipeline.stores.writer, recordsOf(work(), job).destination, target(key));
-  const record = ({ uploadId }: Upload, job: string) =>
-    recordUpload(pipeline.stores, recordsOf(work(), job).uploads, uploadId);
+  const record = (upload: Upload, job: string) => recordUpload(pipeline.stores, recordsOf(work(), job).uploads, upload);
 
   it('aborts every upload that a job has on record, parts and all', async () => {
     await plan('two', 'two.raw');
@@ -171,6 +170,13 @@ describe('the sweeper', () => {
     };
     expect(await swept(behind)).toEqual([{ job: 'twice', state: 'settled', uploads: 0 }]);
     expect(await other).toEqual([{ job: 'twice', state: 'settled', uploads: 1 }]);
+  });
+
+  it('aborts what a function that overstayed has put on record after its job was forgotten', async () => {
+    await record(await open('overstayed.raw'), 'overstayed');
+    expect(await swept(ended)).toEqual([{ job: 'overstayed', state: 'settled', uploads: 1 }]);
+    expect(await pipeline.openUploads()).toEqual([]);
+    expect(await onRecord()).toEqual([]);
   });
 
   it('does not take a name that Step Functions does not know for one that has ended, until it is old', async () => {
