@@ -45,6 +45,11 @@ export function splitRange({ start, end }: ByteRange, length: number): ByteRange
   return pieces;
 }
 
+/** What of a range lies within `size` bytes; at their end, and empty, if nothing does. */
+export function clipped({ start, end }: ByteRange, size: number): ByteRange {
+  return { start: Math.min(start, size), end: Math.min(end, size) };
+}
+
 /** @throws UnqcowError `RANGE_BEYOND_SOURCE` unless the range lies within `size` bytes. */
 export function assertWithin({ start, end }: ByteRange, size: number): void {
   if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end && end <= size) return;

@@ -22,7 +22,7 @@ type Warn = (warning: Warning) => void;
 export interface OpenOptions {
   /** The L1 table may lie on the header or past the end of the file: whoever asks will find that out and say so. */
   readonly tablesAnywhere?: boolean;
-  /** The L1 table may run past the end of the file. */
+  /** The L1 table may run past the end of the file: of version 1 only one that is held in memory. */
   readonly cutTables?: boolean | undefined;
 }
 

@@ -1,10 +1,10 @@
 import { type ErrorCode, UnqcowError } from '../errors.ts';
-import type { ByteRange } from '../ranges.ts';
+import { clipped } from '../ranges.ts';
 import { COPIED, hasL1ReservedBits, hostOffsetOf } from './entry-bits.ts';
 import { clusterSizeOf, l2CoverageOf, l2EntryBytesOf, l2TablesOf, type Qcow2Geometry } from './geometry.ts';
 import type { Image } from './image.ts';
 import { viewOf } from './struct.ts';
-import type { TableDamage } from './walk.ts';
+import { NOWHERE, type TableDamage } from './walk.ts';
 
 /** Which L1 table, and of how large a disk. */
 export interface L1Location {
@@ -22,12 +22,9 @@ interface ReadL1Options {
   readonly signal?: AbortSignal | undefined;
   /** The active disk's, if left out. */
   readonly location?: L1Location;
-  /** Nothing is refused: `tableDamage` says what is wrong with each table. An entry past the end of the file is infinite. */
+  /** Nothing is refused: `tableDamage` says what is wrong with each table. An entry past the end of the file is `NOWHERE`. */
   readonly salvage?: boolean | undefined;
 }
-
-/** Stands for the offset in an L1 entry that lies past the end of the file. */
-const NOWHERE = Number.POSITIVE_INFINITY;
 
 /** Entries past the disk's end that are looked at: nothing depends on them but a warning. */
 const MAX_SURPLUS = 1024;
@@ -55,7 +52,7 @@ export async function readL1(
   const isThere = start + location.entries * 8 <= source.size;
   const surplus = isThere ? Math.min(location.entries - offsets.length, MAX_SURPLUS) : 0;
   const end = start + (offsets.length + surplus) * 8;
-  const stored = salvage ? clamped({ start, end }, source.size) : { start, end };
+  const stored = salvage ? clipped({ start, end }, source.size) : { start, end };
   const view = viewOf(await source.read(stored, { signal }));
   const there = Math.min(offsets.length, Math.floor(view.byteLength / 8));
   offsets.fill(NOWHERE, there);
@@ -124,8 +121,4 @@ export function tableDamage(
   const needed = Math.ceil(guest / clusterSizeOf(geometry)) * l2EntryBytesOf(geometry);
   if (offset + needed <= fileSize) return undefined;
   return damage('L2_BEYOND_EOF', `the L2 table at ${offset} runs past the file's ${fileSize} bytes`, fileSize);
-}
-
-function clamped({ start, end }: ByteRange, size: number): ByteRange {
-  return { start: Math.min(start, size), end: Math.min(end, size) };
 }

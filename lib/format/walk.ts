@@ -8,11 +8,14 @@ import { KiB, MiB } from '../units.ts';
 import { type Extent, ExtentJoiner } from './extent.ts';
 import { viewOf } from './struct.ts';
 
+/** Stands for the offset in an L1 entry that lies past the end of the file. */
+export const NOWHERE = Number.POSITIVE_INFINITY;
+
 /** Where some neighbouring L2 tables lie. */
 export interface L2Tables {
   /** The L1 index of the first of `l2Offsets`. */
   readonly firstTable: number;
-  /** Host offsets of the L2 tables, 0 where there is none. */
+  /** Host offsets of the L2 tables, 0 where there is none, `NOWHERE` where salvage finds no entry. */
   readonly l2Offsets: ArrayLike<number>;
 }
 

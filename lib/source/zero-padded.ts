@@ -1,3 +1,4 @@
+import { clipped } from '../ranges.ts';
 import type { ByteSource } from './byte-source.ts';
 
 /** The same bytes, with zeros after their end however far one reads: what QEMU sees of tables that a file cuts off. */
@@ -8,7 +9,7 @@ export function zeroPadded(source: ByteSource): ByteSource {
     async read({ start, end }, { signal, into } = {}) {
       signal?.throwIfAborted();
       const bytes = into?.fill(0) ?? new Uint8Array(end - start);
-      const there = { start: Math.min(start, source.size), end: Math.min(end, source.size) };
+      const there = clipped({ start, end }, source.size);
       if (there.start === there.end) return bytes;
       await source.read(there, { signal, into: bytes.subarray(0, there.end - there.start) });
       return bytes;

@@ -2,8 +2,10 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openFile } from '../../lib/source/file.ts';
+import { MiB } from '../../lib/units.ts';
 import { FEATURE_RECIPES, RECIPES, type Recipe } from '../recipes.ts';
-import { makeQcow1 } from '../support/hostile-v1.ts';
+import { u64s } from '../support/hostile.ts';
+import { AT_V1, makeQcow1, qcow1Bytes } from '../support/hostile-v1.ts';
 import { besides, convertTo, openBytes, refusalOf } from '../support/images.ts';
 import { noise } from '../support/qemu.ts';
 import { useQemu } from '../support/use-qemu.ts';
@@ -88,6 +90,36 @@ describe('a cut image', () => {
     for (const cut of cutsOf(bytes.length)) {
       if (cut >= 0x2000) expectKept(await salvage(qemu.folder, bytes.subarray(0, cut)), undamaged);
     }
+  });
+
+  it('of version 1 whose L1 table is cut keeps what the entries that are there lead to', async () => {
+    const end = AT_V1.data + 2 * 4096;
+    const coverage = 2 * MiB;
+    const data = [noise(4096), noise(4096)];
+    const l1 = u64s([BigInt(AT_V1.l2), 0n]).subarray(0, 12);
+    const image = {
+      size: BigInt(2 * coverage),
+      data,
+      header: { l1TableOffset: end },
+      patches: { [end]: l1 },
+      fileSize: end + 12,
+    };
+    const { raw, lost } = await salvage(qemu.folder, qcow1Bytes(image));
+    expect(raw.subarray(0, 8192).equals(Buffer.concat(data))).toBe(true);
+    expect(raw).toHaveLength(2 * coverage);
+    expect(lost.extents).toMatchObject([{ start: coverage, length: coverage, code: 'L1_BEYOND_EOF' }]);
+    const refusal = await refusalOf(convertTo(qemu.folder, openBytes(qcow1Bytes(image))));
+    expect(refusal?.code).toBe('L1_BEYOND_EOF');
+  });
+
+  it('of version 1 whose L1 table is too long to be held, and cut, is refused', async () => {
+    const entries = 2n ** 22n + 1n; // 32 MiB, and one
+    const image = qcow1Bytes({
+      size: entries * 2n ** 21n,
+      l1: [BigInt(AT_V1.l2)],
+      header: { l1TableOffset: AT_V1.data },
+    });
+    expect((await refusalOf(salvage(qemu.folder, image)))?.code).toBe('L1_BEYOND_EOF');
   });
 
   it('is not guessed at without being asked', async () => {

@@ -1,3 +1,5 @@
+import { MiB } from '../../units.ts';
+
 /** The sizes that turn a guest offset into an L1 index, an L2 index and an offset in a cluster. Small enough for a job's item. */
 export interface Qcow1Geometry {
   readonly version: 1;
@@ -14,6 +16,9 @@ type Bits = Pick<Qcow1Geometry, 'clusterBits' | 'l2Bits'>;
 type Disk = Bits & Pick<Qcow1Geometry, 'diskSize'>;
 
 export const L2_ENTRY_BYTES = 8;
+
+/** A longer L1 table is not held in memory. What QEMU lets version 2 have: 8 TiB of disk by version 1's usual sizes. */
+export const MAX_HELD_L1_BYTES = 32 * MiB;
 
 /** Length of an L2 table, in bytes. */
 export function l2BytesOf({ l2Bits }: Pick<Bits, 'l2Bits'>): number {

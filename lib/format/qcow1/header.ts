@@ -5,7 +5,7 @@ import { MAGIC } from '../header.ts';
 import { knownFormat } from '../known-formats.ts';
 import { BACKING_NAME_LIMIT } from '../limits.ts';
 import { type Read, readStruct, viewOf } from '../struct.ts';
-import { diskSizeOf, L2_ENTRY_BYTES, l1EntriesOf, l2TablesOf } from './geometry.ts';
+import { diskSizeOf, L2_ENTRY_BYTES, l1EntriesOf, l2TablesOf, MAX_HELD_L1_BYTES } from './geometry.ts';
 
 /** The QCOW version 1 header, bytes 0–47. Offsets are host offsets in bytes. */
 export const QCOW1_HEADER = {
@@ -52,7 +52,7 @@ export function parseQcow1Header(
   head: Uint8Array,
   fileSize: number,
   warn: Warn,
-  { tablesAnywhere = false }: OpenOptions = {},
+  options: OpenOptions = {},
 ): Qcow1Header {
   const view = viewOf(head);
   checkKind(view, head);
@@ -67,7 +67,7 @@ export function parseQcow1Header(
     throw new UnqcowError('UNSUPPORTED_ENCRYPTION', message, { at: 'header.crypt_method' });
   }
   checkBackingName(header, fileSize, warn);
-  if (!tablesAnywhere) checkL1(header, fileSize);
+  checkL1(header, fileSize, options);
   return header;
 }
 
@@ -122,16 +122,17 @@ function checkBackingName(header: Qcow1Header, fileSize: number, warn: Warn): vo
   }
 }
 
-/** Of an L1 table only what the disk needs must be there. */
-function checkL1(header: Qcow1Header, fileSize: number): void {
+/** Of an L1 table only what the disk needs must be there. One that is cut off is read if it would be held in memory. */
+function checkL1(header: Qcow1Header, fileSize: number, { tablesAnywhere, cutTables }: OpenOptions): void {
   const { l1TableOffset: offset } = header;
   const needed = l2TablesOf({ ...header, diskSize: diskSizeOf(header) });
-  if (needed === 0) return;
+  if (needed === 0 || tablesAnywhere) return;
   const at = 'header.l1_table_offset';
   if (offset < QCOW1_HEADER_BYTES)
     throw new UnqcowError('L1_OVERLAPS_HEADER', `the L1 table lies at ${offset}`, { at });
   const end = offset + BigInt(needed) * BigInt(L2_ENTRY_BYTES);
-  if (end > fileSize) {
+  const mayBeCut = cutTables && needed * L2_ENTRY_BYTES <= MAX_HELD_L1_BYTES;
+  if (end > fileSize && !mayBeCut) {
     const message = `${needed} entries at ${offset} run past the file's ${fileSize} bytes`;
     throw new UnqcowError('L1_BEYOND_EOF', message, { at });
   }

@@ -1,13 +1,20 @@
 import { pMapIterable } from 'p-map';
 import { UnqcowError } from '../../errors.ts';
-import type { ByteRange } from '../../ranges.ts';
+import { type ByteRange, clipped } from '../../ranges.ts';
 import { MiB } from '../../units.ts';
 import type { ExtentOptions } from '../extents.ts';
 import type { MetadataSpan } from '../overlaps.ts';
 import { viewOf } from '../struct.ts';
-import type { L2Tables, TableDamage } from '../walk.ts';
+import { type L2Tables, NOWHERE, type TableDamage } from '../walk.ts';
 import { qcow1OffsetOf } from './entries.ts';
-import { L2_ENTRY_BYTES, l2BytesNeeded, l2CoverageOf, l2TablesOf, type Qcow1Geometry } from './geometry.ts';
+import {
+  L2_ENTRY_BYTES,
+  l2BytesNeeded,
+  l2CoverageOf,
+  l2TablesOf,
+  MAX_HELD_L1_BYTES,
+  type Qcow1Geometry,
+} from './geometry.ts';
 import type { Qcow1Image } from './image.ts';
 import { fixedSpans, overlapped } from './metadata.ts';
 
@@ -25,15 +32,13 @@ export interface Qcow1LazyMap {
 export type Qcow1Map = Qcow1GuestMap | Qcow1LazyMap;
 
 export interface L1Options extends Pick<ExtentOptions, 'signal' | 'warn'> {
-  /** Nothing is refused: `tableDamage` tells what is wrong with each table. */
+  /** Nothing is refused: `tableDamage` tells what is wrong with each table. An entry past the end of the file is `NOWHERE`. */
   readonly salvage?: boolean | undefined;
 }
 
 /** The L1 table is read this many bytes at a time, and so many windows ahead. */
 const WINDOW_BYTES = MiB;
 const WINDOWS_AHEAD = 4;
-/** What QEMU lets the L1 table of a version 2 image have: 8 TiB of disk by version 1's usual sizes. */
-const MAX_IN_MEMORY = 32 * MiB;
 
 /**
  * The map of the whole disk. An L1 table of up to 32 MiB is read now, by requests of 1 MiB, and held; a longer one is left
@@ -44,7 +49,7 @@ const MAX_IN_MEMORY = 32 * MiB;
 export async function readQcow1Map(image: Qcow1Image, options: L1Options = {}): Promise<Qcow1Map> {
   const { geometry } = image;
   const tables = l2TablesOf(geometry);
-  if (tables * L2_ENTRY_BYTES > MAX_IN_MEMORY) return { geometry, image };
+  if (tables * L2_ENTRY_BYTES > MAX_HELD_L1_BYTES) return { geometry, image };
   const l2Offsets = new Float64Array(tables);
   for await (const window of l2Windows(image, { start: 0, end: geometry.diskSize }, options)) {
     l2Offsets.set(window.l2Offsets, window.firstTable);
@@ -66,15 +71,18 @@ export async function* l2Windows(
   const read = async ({ start, end }: ByteRange) => {
     const base = Number(image.header.l1TableOffset);
     const bytes = { start: base + start * L2_ENTRY_BYTES, end: base + end * L2_ENTRY_BYTES };
-    return { firstTable: start, view: viewOf(await image.source.read(bytes, { signal })) };
+    const stored = salvage ? clipped(bytes, image.fileSize) : bytes;
+    return { firstTable: start, count: end - start, view: viewOf(await image.source.read(stored, { signal })) };
   };
   const windows = pMapIterable(windowsOf(tablesOf(image.geometry, range)), read, {
     concurrency: WINDOWS_AHEAD,
     backpressure: WINDOWS_AHEAD,
   });
-  for await (const { firstTable, view } of windows) {
-    const l2Offsets = new Float64Array(view.byteLength / L2_ENTRY_BYTES);
-    for (let i = 0; i < l2Offsets.length; i += 1) {
+  for await (const { firstTable, count, view } of windows) {
+    const l2Offsets = new Float64Array(count);
+    const there = Math.floor(view.byteLength / L2_ENTRY_BYTES);
+    l2Offsets.fill(NOWHERE, there);
+    for (let i = 0; i < there; i += 1) {
       const offset = qcow1OffsetOf(view.getUint32(i * L2_ENTRY_BYTES), view.getUint32(i * L2_ENTRY_BYTES + 4));
       if (offset === 0) continue;
       const damage = salvage ? undefined : tableDamage(image, spans, firstTable + i, offset);
@@ -110,6 +118,10 @@ export function tableDamage(
   offset: number,
 ): TableDamage | undefined {
   const at = `l1[${index}]`;
+  if (offset === NOWHERE) {
+    const message = `the L1 entry lies past the file's ${fileSize} bytes`;
+    return { fault: new UnqcowError('L1_BEYOND_EOF', message, { at }), readable: 0 };
+  }
   const end = offset + l2BytesNeeded(geometry, index);
   const span = overlapped(spans, { start: offset, end: Math.min(end, fileSize) });
   if (end > fileSize) {
