@@ -103,8 +103,10 @@ describe('a job in parts', () => {
     expect(await openSince(planned.job)).toEqual(since);
     expect(again).toEqual({ ...planned, upload: again.upload });
     expect(await getText(pipeline.stores.writer, planned.items)).toBe(before);
-    for (const { uploadId } of [planned.upload, again.upload])
-      expect(await getText(pipeline.stores.writer, recordOf(planned.job, uploadId))).toBe(uploadId);
+    for (const { uploadId } of [planned.upload, again.upload]) {
+      const record = await getText(pipeline.stores.writer, recordOf(planned.job, uploadId));
+      expect(JSON.parse(record)).toEqual({ ...planned.destination, uploadId });
+    }
   });
 
   it('whose upload cannot be put on record has none', async () => {
