@@ -1,7 +1,7 @@
 import { UnqcowError, type Warning, type WarningCode } from '../errors.ts';
 import { parseBitmapsExtension } from './bitmaps-extension.ts';
 import { CRYPTO_EXTENSION, type Extensions, featureName, lastOf } from './extensions.ts';
-import { type Features, INCOMPATIBLE } from './features.ts';
+import { FEATURES, type FeatureKind, type Features } from './features.ts';
 import type { Header } from './header.ts';
 import { FORMAT_LIMITS } from './limits.ts';
 import { LUKS_HEADER_BYTES } from './luks.ts';
@@ -141,16 +141,16 @@ export function hasBacking({ backingFileOffset, backingFileSize }: Header): bool
   return backingFileOffset !== 0n && backingFileSize > 0;
 }
 
-/** What the image calls an incompatible feature, or its number. */
-export function nameOfFeature(extensions: Extensions, bit: number): string {
-  return featureName(extensions, 'incompatible', bit) || INCOMPATIBLE[bit] || `unknown incompatible feature ${bit}`;
+/** What the specification calls a feature, else what the image does, else its number. */
+export function nameOfFeature(extensions: Extensions, kind: FeatureKind, bit: number): string {
+  return FEATURES[kind][bit] ?? (featureName(extensions, kind, bit) || `unknown ${kind} feature ${bit}`);
 }
 
 function warnAboutFeatures({ header, features, extensions }: Facts, warn: Warn): void {
   const note = (code: WarningCode, message: string, at = 'header.incompatible_features') => warn({ code, message, at });
   if (features.dirty) note('DIRTY', 'the image was not closed properly');
   if (features.corrupt) note('CORRUPT', 'QEMU marked the image as corrupt');
-  const unknown = features.unknownIncompatible.map((bit) => nameOfFeature(extensions, bit));
+  const unknown = features.unknownIncompatible.map((bit) => nameOfFeature(extensions, 'incompatible', bit));
   if (unknown.length > 0) note('UNKNOWN_FEATURE', unknown.join(', '));
   if (extensions.unknown > 0) {
     note('UNKNOWN_EXTENSION', `${extensions.unknown} header extensions of unknown type`, 'header.extensions');

@@ -1,5 +1,6 @@
 import { UnqcowError } from '../errors.ts';
 import type { ByteSource } from '../source/byte-source.ts';
+import { FEATURE_KINDS, type FeatureKind } from './features.ts';
 import type { Header } from './header.ts';
 import { qemuText } from './qemu-text.ts';
 import { viewOf } from './struct.ts';
@@ -98,18 +99,13 @@ export function lastOf({ known }: Extensions, name: ExtensionName): Extension | 
   return known.get(name);
 }
 
-const FEATURE_TABLES = ['incompatible', 'compatible', 'autoclear'] as const;
 const FEATURE_ROW = 48;
 
 /** The image's own name for a feature bit, if its table of names has one. Rows that are cut off do not count. */
-export function featureName(
-  extensions: Extensions,
-  kind: (typeof FEATURE_TABLES)[number],
-  bit: number,
-): string | undefined {
+export function featureName(extensions: Extensions, kind: FeatureKind, bit: number): string | undefined {
   const table = lastOf(extensions, 'feature names')?.data ?? new Uint8Array(0);
   for (let at = 0; at + FEATURE_ROW <= table.length; at += FEATURE_ROW) {
-    if (table[at] === FEATURE_TABLES.indexOf(kind) && table[at + 1] === bit)
+    if (table[at] === FEATURE_KINDS.indexOf(kind) && table[at + 1] === bit)
       return text(table.subarray(at + 2, at + FEATURE_ROW));
   }
   return undefined;

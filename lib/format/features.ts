@@ -1,15 +1,14 @@
 import type { Header } from './header.ts';
 
 /** qcow2.rst § Header, feature bits. Without all of the incompatible ones an image cannot be read. */
-export const INCOMPATIBLE = [
-  'dirty',
-  'corrupt',
-  'external data file',
-  'compression type',
-  'extended L2 entries',
-] as const;
-export const COMPATIBLE = ['lazy refcounts'] as const;
-export const AUTOCLEAR = ['bitmaps', 'raw external data'] as const;
+export const FEATURES = {
+  incompatible: ['dirty', 'corrupt', 'external data file', 'compression type', 'extended L2 entries'],
+  compatible: ['lazy refcounts'],
+  autoclear: ['bitmaps', 'raw external data'],
+} as const;
+/** In the order of the numbers that a table of feature names has for them. */
+export const FEATURE_KINDS = ['incompatible', 'compatible', 'autoclear'] as const;
+export type FeatureKind = (typeof FEATURE_KINDS)[number];
 
 export interface Features {
   readonly dirty: boolean;
@@ -35,7 +34,7 @@ export function featuresOf(header: Header): Features {
     lazyRefcounts: hasBit(compatible, 0),
     bitmaps: hasBit(autoclear, 0),
     rawDataFile: hasBit(autoclear, 1),
-    unknownIncompatible: bitsOf(incompatible).filter((bit) => bit >= INCOMPATIBLE.length),
+    unknownIncompatible: bitsOf(incompatible).filter((bit) => bit >= FEATURES.incompatible.length),
   };
 }
 

@@ -87,7 +87,7 @@ function dataFileOf({ features, extensions }: Facts): Image['dataFile'] {
  */
 export function assertMappable({ features, extensions }: Image): void {
   if (features.unknownIncompatible.length > 0) {
-    const names = features.unknownIncompatible.map((bit) => nameOfFeature(extensions, bit));
+    const names = features.unknownIncompatible.map((bit) => nameOfFeature(extensions, 'incompatible', bit));
     throw new UnqcowError('UNSUPPORTED_FEATURE', `the image needs ${names.join(', ')}`, {
       at: 'header.incompatible_features',
     });

@@ -3,7 +3,7 @@ import type { Warning } from '../errors.ts';
 import { type BitmapInfo, type BitmapsInfo, describeBitmaps, readBitmaps } from './bitmaps.ts';
 import { l1EntriesNeeded, nameOfFeature } from './checks.ts';
 import { lastOf, text } from './extensions.ts';
-import { AUTOCLEAR, bitsOf, COMPATIBLE } from './features.ts';
+import { bitsOf, type FeatureKind } from './features.ts';
 import { clusterSizeOf } from './geometry.ts';
 import type { Image } from './image.ts';
 import { describeLuks, type LuksInfo } from './luks.ts';
@@ -156,15 +156,15 @@ function formatSpecific(
 
 function unqcowInfo(image: Image, { snapshots, bitmaps }: InfoTables): UnqcowInfo {
   const { header, extensions, source, warnings } = image;
-  const named = (bits: bigint, names: readonly string[]) => bitsOf(bits).map((bit) => names[bit] ?? `bit ${bit}`);
+  const named = (kind: FeatureKind, bits: bigint) => bitsOf(bits).map((bit) => nameOfFeature(extensions, kind, bit));
   return {
     source: source.id,
     version: header.version,
     header,
     features: {
-      incompatible: bitsOf(header.incompatibleFeatures).map((bit) => nameOfFeature(extensions, bit)),
-      compatible: named(header.compatibleFeatures, COMPATIBLE),
-      autoclear: named(header.autoclearFeatures, AUTOCLEAR),
+      incompatible: named('incompatible', header.incompatibleFeatures),
+      compatible: named('compatible', header.compatibleFeatures),
+      autoclear: named('autoclear', header.autoclearFeatures),
     },
     extensions: extensions.list.map(({ type, name, offset, length }) => ({
       type: `0x${type.toString(16).padStart(8, '0')}`,

@@ -194,6 +194,17 @@ describe('what check finds in an image', () => {
     });
   });
 
+  it('a stream on the header', async () => {
+    const bytes = edit(varied, { [AT.l2 + 24]: compressedEntry(200, 40) });
+    const report = await checkDisk(openBytes(bytes), { filename: 'disk' });
+    expect(report.unqcow.counts).toMatchObject({ METADATA_OVERLAP: 1 });
+    expect(report.unqcow.findings).toContainEqual({
+      code: 'METADATA_OVERLAP',
+      at: 'file[0]',
+      message: 'cluster 0 is used as header and as compressed cluster',
+    });
+  });
+
   it('metadata on which data lies even where the refcounts agree, which qemu-img does not mind', async () => {
     const fields = { [AT.l2 + 24]: BigInt(AT.l1), [AT.refcountBlock]: u16(1, 1, 1, 2) };
     const bytes = edit(varied, fields);

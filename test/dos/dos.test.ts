@@ -6,7 +6,10 @@ import { openImage } from '../../lib/format/image.ts';
 import { inspect } from '../../lib/format/info.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { diskBatches } from '../../lib/format/layer.ts';
+import { lowerBound } from '../../lib/format/lower-bound.ts';
 import { LUKS_HEADER_BYTES, type LuksHeader } from '../../lib/format/luks.ts';
+import { snapshotRanges } from '../../lib/format/snapshot-choice.ts';
+import { readSnapshots } from '../../lib/format/snapshots.ts';
 import { openDisk } from '../../lib/jobs/open-disk.ts';
 import { readPartitions } from '../../lib/jobs/probe/partitions.ts';
 import type { Location } from '../../lib/source/location.ts';
@@ -225,18 +228,57 @@ describe('a list that is long', () => {
     expect(said).toBeLessThan(MiB);
   });
 
-  it('of 65,536 snapshots that all claim 32 MiB of L1 table does not slow the check of each cluster', async () => {
-    const works = await expectLinear([1024, 4096, 16_384], (count) => {
+  describe('of 65,536 snapshots with L1 tables', () => {
+    const COUNT = 65_536;
+    const withTables = (count: number, placeOf: (i: number) => number, entries: number) => {
       const table = Buffer.alloc(count * 40);
       for (let i = 0; i < count; i += 1) {
-        table.writeBigUInt64BE(0x3000n, i * 40);
-        table.writeUInt32BE(1, i * 40 + 8);
+        table.writeBigUInt64BE(BigInt(placeOf(i)), i * 40);
+        table.writeUInt32BE(entries, i * 40 + 8);
       }
       const header = { nbSnapshots: count, snapshotsOffset: SNAPSHOT_TABLE };
-      const patches = { [SNAPSHOT_TABLE]: table };
-      return workOn(imageBytes({ header, fileSize: SNAPSHOT_TABLE + table.length, patches }));
+      const fileSize = Math.max(SNAPSHOT_TABLE + table.length, placeOf(0) + entries * 8);
+      return imageBytes({ header, fileSize, patches: { [SNAPSHOT_TABLE]: table } });
+    };
+    /** What each cluster is looked up in. */
+    const inactive = async (bytes: Uint8Array) => {
+      const image = await openImage(openBytes(bytes));
+      const found = snapshotRanges(image, await readSnapshots(image));
+      return found.find(({ name }) => name === 'inactive L1 table')?.ranges ?? [];
+    };
+
+    it('takes few reads', async () => {
+      const works = await expectLinear([1024, 4096, 16_384, COUNT], (count) =>
+        workOn(withTables(count, () => 0x3000, 1)),
+      );
+      expect(works.at(-1)?.requests).toBeLessThanOrEqual(8);
     });
-    expect(works.at(-1)?.requests).toBeLessThanOrEqual(8);
+
+    it('has one place for all that claim the same 32 MiB', async () => {
+      const end = SNAPSHOT_TABLE + COUNT * 40;
+      expect(await inactive(withTables(COUNT, () => end, 2 ** 22))).toEqual([{ start: end, end: end + 32 * MiB }]);
+    });
+
+    it('has a place for each that lies alone, in order, and 17 of them are looked at for a cluster', async () => {
+      const end = Math.ceil((SNAPSHOT_TABLE + COUNT * 40) / CLUSTER) * CLUSTER;
+      const places = await inactive(withTables(COUNT, (i) => end + (COUNT - 1 - i) * CLUSTER, 1));
+      expect(places).toHaveLength(COUNT);
+      const looks: unknown[] = [];
+      const starts = new Proxy(
+        places.map(({ start }) => start),
+        {
+          get(all, key) {
+            looks.push(key);
+            return Reflect.get(all, key);
+          },
+        },
+      );
+      for (const i of [0, 1, COUNT / 4, COUNT - 1]) {
+        looks.length = 0;
+        expect(lowerBound(starts, end + i * CLUSTER)).toBe(i);
+        expect(looks.length).toBeLessThanOrEqual(1 + 17);
+      }
+    });
   });
 
   it('of 260,000 header extensions takes two reads, and 64 of them are told', async () => {

@@ -3,7 +3,9 @@ import { inspectAny } from '../../lib/format/inspect.ts';
 import { openAny } from '../../lib/format/open-any.ts';
 import { openFile } from '../../lib/source/file.ts';
 import { EXT, imageBytes } from '../support/hostile.ts';
+import { openBytes } from '../support/images.ts';
 import { useQemu } from '../support/use-qemu.ts';
+import { featureNames } from './hostile/header-rows.ts';
 
 const qemu = useQemu();
 
@@ -20,4 +22,16 @@ it.each([
   expect(ours['format-specific'].data).toEqual(theirs['format-specific'].data);
   expect(ours['format-specific'].data).toHaveProperty('data-file', 'disk.data');
   await source.close();
+});
+
+it('features are told by the specification’s names, others by the image’s own, else by number', async () => {
+  const names = featureNames([5, 'later'], [0, 'slow'], [0, 'mine', 1], [7, 'seven', 1], [8, 'eight', 2], [9, '', 2]);
+  const header = { incompatibleFeatures: 0x61, compatibleFeatures: 0x81, autoclearFeatures: 0x300 };
+  const image = imageBytes({ extensions: [{ type: EXT.featureNames, data: names }], header });
+  const { unqcow } = await inspectAny(await openAny(openBytes(image)), 'disk');
+  expect(unqcow).toHaveProperty('features', {
+    incompatible: ['dirty', 'later', 'unknown incompatible feature 6'],
+    compatible: ['lazy refcounts', 'seven'],
+    autoclear: ['eight', 'unknown autoclear feature 9'],
+  });
 });

@@ -82,8 +82,10 @@ export const SIZE_ROWS: Rows = {
 };
 
 /** Feature names as their table holds them: 48 bytes a row. */
-function featureNames(...rows: readonly (readonly [bit: number, name: string])[]): Uint8Array {
-  return Buffer.concat(rows.map(([bit, name]) => Buffer.concat([Uint8Array.of(0, bit), Buffer.from(name)], 48)));
+export function featureNames(...rows: readonly (readonly [bit: number, name: string, kind?: number])[]): Uint8Array {
+  return Buffer.concat(
+    rows.map(([bit, name, kind = 0]) => Buffer.concat([Uint8Array.of(kind, bit), Buffer.from(name)], 48)),
+  );
 }
 
 const bit = (number: number) => 1n << BigInt(number);
