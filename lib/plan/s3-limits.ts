@@ -30,6 +30,11 @@ export const PLAN_LIMITS = {
   partsAtOnce: 4,
   /** Parts of one worker that the store copies at once, beside those: they take its time and no memory of ours. */
   copiesAtOnce: 16,
+  /**
+   * Bytes through one worker, over which its share gets no further part: 275 s of its 895 by the cost model, for stores and
+   * networks that are slower than it takes them for.
+   */
+  maxShare: 20 * GiB,
   /** An item travels through a state, which holds 256 KiB, together with the job's own fields. */
   maxItemJson: 200 * KiB,
 } as const;

@@ -1,5 +1,6 @@
 import { type LayerMap, sliceOf, type TableSlice } from '../format/layer.ts';
 import { MiB } from '../units.ts';
+import { AWS_MODEL } from './aws-model.ts';
 import { type Part, storedIn } from './parts.ts';
 import { PLAN_LIMITS, type PlanLimits } from './s3-limits.ts';
 
@@ -8,20 +9,30 @@ export type PartTask =
   | Exclude<Part, { readonly kind: 'data' }>
   | (Extract<Part, { readonly kind: 'data' }> & { readonly slices: readonly (TableSlice | null)[] });
 
-/** A copy within the store costs a worker about as much time as this many bytes through it. */
-const COPY_COST = 8 * MiB;
-/** So many shares at most, unless a share would not fit an item: each one is a Lambda's start and a transition. */
-const MAX_SHARES = 1_000;
+const { lambda, s3 } = AWS_MODEL;
+
+/** What passes through a worker while the store copies one byte, with so many copies at once. */
+const PER_COPIED_BYTE = lambda.bytesPerSecond / (s3.copyBytesPerSecond * PLAN_LIMITS.copiesAtOnce);
+/** However short it is, a copy is a request. */
+const LEAST_COPY = 8 * MiB;
+/**
+ * About so many shares, unless a share would not fit an item, or not be done in time: each one is a Lambda's start and a
+ * transition.
+ */
+const SHARES = 1_000;
 const BRACKETS = 2;
 
-/** Deals parts out to workers, in shares of about equal cost, each at most 200 KiB of JSON. In the disk's order. */
+/**
+ * Deals parts out to workers, in shares of about equal cost, each at most 200 KiB of JSON and of 20 GiB through a worker, but
+ * for its last part. In the disk's order.
+ */
 export function* shareOut(
   parts: readonly Part[],
   maps: readonly LayerMap[],
   limits: PlanLimits = PLAN_LIMITS,
 ): Generator<PartTask[]> {
   const total = parts.reduce((sum, part) => sum + costOf(part), 0);
-  const target = Math.max(2 * limits.dataPart, total / MAX_SHARES);
+  const target = Math.min(PLAN_LIMITS.maxShare, Math.max(2 * limits.dataPart, total / SHARES));
   let share: PartTask[] = [];
   let cost = 0;
   let json = BRACKETS;
@@ -42,9 +53,10 @@ export function* shareOut(
   if (share.length > 0) yield share;
 }
 
-/** Bytes through a worker, down and up. */
+/** Bytes through a worker, down and up; of a copy, what would pass through it in the same time. */
 export function costOf(part: Part): number {
-  return part.kind === 'data' ? storedIn(part) + part.end - part.start : COPY_COST;
+  const length = part.end - part.start;
+  return part.kind === 'data' ? storedIn(part) + length : Math.max(LEAST_COPY, length * PER_COPIED_BYTE);
 }
 
 function asTask(part: Part, maps: readonly LayerMap[]): PartTask {

@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest';
 import type { Qcow2Map } from '../../lib/format/extents.ts';
 import { l2CoverageOf } from '../../lib/format/geometry.ts';
 import type { TableSlice } from '../../lib/format/layer.ts';
-import type { Part } from '../../lib/plan/parts.ts';
+import { AWS_MODEL } from '../../lib/plan/aws-model.ts';
+import { type Part, planParts } from '../../lib/plan/parts.ts';
+import { Runs } from '../../lib/plan/runs.ts';
 import { PLAN_LIMITS } from '../../lib/plan/s3-limits.ts';
 import { costOf, type PartTask, shareOut } from '../../lib/plan/shares.ts';
-import { MiB } from '../../lib/units.ts';
+import { GiB, KiB, MiB, TiB } from '../../lib/units.ts';
 
 const CELL = PLAN_LIMITS.dataPart;
 /** An offset as long as one may be. */
@@ -37,6 +39,17 @@ function partsOf(kinds: readonly Kind[]): Part[] {
     if (kind === 'zero') return { kind, ...range };
     return kind === 'copy' ? { kind, ...range, host: FAR } : { kind, ...range, stored };
   });
+}
+
+/** What a worker's network and the store's copies take, one beside the other; no copy is faster for being alone. */
+function secondsOf(share: readonly Part[]): number {
+  const copies = share.filter(({ kind }) => kind !== 'data').map(({ start, end }) => end - start);
+  const data = share.filter(({ kind }) => kind === 'data').reduce((sum, part) => sum + costOf(part), 0);
+  const copied = copies.reduce((sum, length) => sum + length, 0) / PLAN_LIMITS.copiesAtOnce;
+  return Math.max(
+    data / AWS_MODEL.lambda.bytesPerSecond,
+    Math.max(copied, ...copies) / AWS_MODEL.s3.copyBytesPerSecond,
+  );
 }
 
 const jsonOf = (share: readonly PartTask[]) => JSON.stringify(share).length;
@@ -122,6 +135,33 @@ describe('dealing parts out', () => {
     expect(Math.min(...costs.slice(0, -1)) / mean).toBeGreaterThan(0.6);
     expect(costs.length).toBeGreaterThan(400);
   });
+
+  it.each([
+    [6, 3, 0],
+    [8, 4, 0],
+    [10, 2, 0],
+    [16, 2, 0],
+    [16, 6, 10],
+    [20, 8, 0],
+    [34, 34, 0],
+    [40, 40, 0],
+    [48, 0, 0],
+    [48, 1, 47],
+  ])(
+    'gives no worker more than half of its time, by the model: %i TiB, %i of them data, %i copied',
+    (size, data, copied) => {
+      const runs = new Runs({ diskSize: size * TiB, fileSize: 64 * TiB, unit: 64 * KiB });
+      // Pieces that are too short to be copied.
+      for (let at = 0; at < data * TiB; at += GiB) {
+        const clusters = [{ host: at, length: GiB }];
+        runs.add({ kind: 'compressed', start: at, end: at + GiB, origin: at, clusterSize: GiB, clusters });
+      }
+      if (copied > 0) runs.add({ kind: 'data', start: data * TiB, end: (data + copied) * TiB, host: 0 });
+      const parts = planParts(runs, { copyParts: true, zeroParts: true });
+      const shares = [...shareOut(parts, [mapOf(16)])];
+      expect(Math.max(...shares.map(secondsOf))).toBeLessThan(450);
+    },
+  );
 
   it('deals nothing out of nothing', () => {
     expect([...shareOut([], [mapOf(16)])]).toEqual([]);
