@@ -1,4 +1,5 @@
 import { assemble } from '../chunk/assemble.ts';
+import { PLAN_LIMITS } from '../plan/s3-limits.ts';
 import { splitRange } from '../ranges.ts';
 import { describeRaw } from '../sink/s3-description.ts';
 import { storedAs } from '../sink/s3-object.ts';
@@ -50,9 +51,9 @@ export async function convertWhole(
   const { source, disk } = await opening.finally(() => keys && wipe(keys));
   await survey(disk, signal);
   const { size } = disk;
-  const description = describeRaw(options, source.pin);
+  const put = { description: describeRaw(options, source.pin), partSize: PLAN_LIMITS.wholePart, onUpload, signal };
   const { crc32, proven } = await replacing(stores.writer, destination, options.overwrite, (condition) =>
-    putWhole(stores.writer, destination, diskBytes(disk, signal), size, { condition, description, onUpload, signal }),
+    putWhole(stores.writer, destination, diskBytes(disk, signal), size, { ...put, condition }),
   );
   return {
     job,

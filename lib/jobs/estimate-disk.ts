@@ -1,6 +1,6 @@
 import { compressionOf } from '../format/geometry.ts';
-import { type Estimate, estimate } from '../plan/estimate.ts';
-import { type PartOptions, planParts } from '../plan/parts.ts';
+import { type Estimate, estimate, estimateWhole } from '../plan/estimate.ts';
+import { type PartOptions, planParts, storedIn } from '../plan/parts.ts';
 import { PLAN_LIMITS } from '../plan/s3-limits.ts';
 import { type PartTask, shareOut } from '../plan/shares.ts';
 import type { Cost } from './conversion.ts';
@@ -22,24 +22,29 @@ export interface EstimateOptions extends PartOptions {
  */
 export async function estimateDisk(disk: OpenDisk, options: EstimateOptions): Promise<Estimate> {
   const parts = planParts(await survey(disk, options.signal), options);
+  if (disk.size <= PLAN_LIMITS.wholeDisk) {
+    const stored = parts.reduce((sum, part) => sum + storedIn(part), 0);
+    return estimateWhole({ ...workOf(disk, options), stored });
+  }
   const maps = disk.layers.map(({ map }) => map);
-  const shares = disk.size <= PLAN_LIMITS.wholeDisk ? [parts] : [...shareOut(parts, maps)];
-  return estimateShares(disk, shares as PartTask[][], options);
+  return estimateShares(disk, [...shareOut(parts, maps)], options);
 }
 
 /** The same for shares that are made already. */
 export function estimateShares(
   disk: OpenDisk,
   shares: readonly (readonly PartTask[])[],
-  { maxConcurrency: workers, read }: Pick<EstimateOptions, 'maxConcurrency' | 'read'>,
+  options: Pick<EstimateOptions, 'maxConcurrency' | 'read'>,
 ): Estimate {
+  return estimate({ ...workOf(disk, options), shares, workers: options.maxConcurrency });
+}
+
+function workOf(disk: OpenDisk, { read }: Pick<EstimateOptions, 'read'>) {
   const hasZstd = disk.layers.some(({ map }) => compressionOf(map.geometry) === 'zstd');
-  return estimate({
+  return {
     diskSize: disk.size,
     planned: { ...read },
-    shares,
-    compression: hasZstd ? 'zstd' : 'deflate',
-    workers,
+    compression: hasZstd ? ('zstd' as const) : ('deflate' as const),
     memory: PLAN_LIMITS.workerMemory,
-  });
+  };
 }

@@ -42,6 +42,8 @@ export const AWS_MODEL = {
     transitionsPerChild: 2,
     /** Plan, Small?, ConvertParts, Complete, and the two choices before the end. */
     transitionsPerJob: 6,
+    /** Plan, Small?, ConvertWhole, and the two choices before the end. */
+    transitionsPerWhole: 5,
     /** From entering a Distributed Map to its first child, and from its last child to its results. Assumed. */
     mapSeconds: 2,
   },

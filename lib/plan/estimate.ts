@@ -7,19 +7,29 @@ import { PLAN_LIMITS, S3_LIMITS } from './s3-limits.ts';
 
 const { lambda, s3, stepFunctions, core } = AWS_MODEL;
 
-/** What is to be done, and with how many hands. */
-export interface Work {
+/** A disk to be converted. */
+interface Disk {
   /** Bytes of raw disk. */
   readonly diskSize: number;
   /** What planning reads: the header and every table. */
   readonly planned: { readonly requests: number; readonly bytes: number };
-  /** Each worker's share, in the order in which they are started. */
-  readonly shares: readonly (readonly Part[])[];
   readonly compression: Compression;
-  /** Workers at once. */
-  readonly workers: number;
   /** Bytes of memory of a worker, which bring its share of a core. */
   readonly memory: number;
+}
+
+/** What is to be done in parts, and with how many hands. */
+export interface Work extends Disk {
+  /** Each worker's share, in the order in which they are started. */
+  readonly shares: readonly (readonly Part[])[];
+  /** Workers at once. */
+  readonly workers: number;
+}
+
+/** What one worker is to do alone. */
+export interface WholeWork extends Disk {
+  /** Bytes of the image's files that the disk is made of. */
+  readonly stored: number;
 }
 
 /** What a conversion will take on AWS, by the model in `AWS_MODEL`: a forecast, not a promise. */
@@ -91,7 +101,7 @@ function secondsOf(loads: readonly Load[], cores: number): number {
  * document. Pure: the same work gives the same answer.
  */
 export function estimate(work: Work): Estimate {
-  const { diskSize, planned, shares, compression, workers, memory } = work;
+  const { planned, shares, compression, workers, memory } = work;
   const cores = memory / lambda.memoryPerCore;
   const loads = shares.map((share) => share.map((part) => loadOf(part, compression)));
   const played = playOut(loads, { workers, cores });
@@ -100,8 +110,7 @@ export function estimate(work: Work): Estimate {
 
   const pages = Math.ceil(parts.length / 1_000);
   const seconds = {
-    plan:
-      lambda.coldStartSeconds + 2 * s3.latencySeconds + planned.bytes / lambda.bytesPerSecond + 2 * s3.latencySeconds,
+    plan: planSeconds(planned),
     convert: stepFunctions.mapSeconds + played.end,
     complete:
       lambda.coldStartSeconds +
@@ -115,12 +124,6 @@ export function estimate(work: Work): Estimate {
   };
   const lambdaSeconds = seconds.plan + played.busy + seconds.complete;
   const transitions = stepFunctions.transitionsPerJob + stepFunctions.transitionsPerChild * shares.length;
-  const dollars = {
-    lambda:
-      (lambdaSeconds * memory * lambda.dollarsPerGiBSecond) / GiB + (shares.length + 2) * lambda.dollarsPerInvocation,
-    requests: requests.get * s3.dollarsPerGet + requests.put * s3.dollarsPerPut,
-    transitions: transitions * stepFunctions.dollarsPerTransition,
-  };
   return {
     seconds: { ...seconds, total: seconds.plan + seconds.convert + seconds.complete },
     balance: played.end === 0 ? 1 : played.firstIdle / played.end,
@@ -128,11 +131,50 @@ export function estimate(work: Work): Estimate {
     bytes,
     lambdaSeconds,
     transitions,
-    dollars: {
-      ...dollars,
-      total: dollars.lambda + dollars.requests + dollars.transitions,
-      storagePerMonth: (diskSize / GiB) * s3.dollarsPerGiBMonth,
-    },
+    dollars: dollarsOf(work, { requests, lambdaSeconds, transitions, invocations: shares.length + 2 }),
+  };
+}
+
+/** Forecasts the conversion of a disk that one worker streams: its bytes all pass through it, and nothing is copied. */
+export function estimateWhole(work: WholeWork): Estimate {
+  const { diskSize, planned, stored, compression, memory } = work;
+  const load = loadOf({ kind: 'data', number: 1, start: 0, end: diskSize, stored }, compression);
+  // It reads the tables again, to be sure of them.
+  const tables = planned.bytes / lambda.bytesPerSecond;
+  const convert = lambda.coldStartSeconds + tables + secondsOf([load], memory / lambda.memoryPerCore);
+  const seconds = { plan: planSeconds(planned), convert, complete: 0 };
+  const parts = Math.ceil(diskSize / PLAN_LIMITS.wholePart);
+  // What is at the destination is looked at by Plan, before the upload and after it. The record for the sweeper; the
+  // disk, in parts with an upload to create, put on record and complete.
+  const requests = { get: 2 * planned.requests + load.get + 3, put: 1 + (parts > 1 ? parts + 3 : 1) };
+  const lambdaSeconds = seconds.plan + seconds.convert;
+  const transitions = stepFunctions.transitionsPerWhole;
+  return {
+    seconds: { ...seconds, total: lambdaSeconds },
+    balance: 1,
+    requests,
+    bytes: { read: stored, uploaded: diskSize, copied: 0 },
+    lambdaSeconds,
+    transitions,
+    dollars: dollarsOf(work, { requests, lambdaSeconds, transitions, invocations: 2 }),
+  };
+}
+
+const planSeconds = ({ bytes }: Disk['planned']) =>
+  lambda.coldStartSeconds + 4 * s3.latencySeconds + bytes / lambda.bytesPerSecond;
+
+type Amounts = Pick<Estimate, 'requests' | 'lambdaSeconds' | 'transitions'> & { readonly invocations: number };
+
+function dollarsOf({ diskSize, memory }: Disk, { requests, lambdaSeconds, transitions, invocations }: Amounts) {
+  const dollars = {
+    lambda: (lambdaSeconds * memory * lambda.dollarsPerGiBSecond) / GiB + invocations * lambda.dollarsPerInvocation,
+    requests: requests.get * s3.dollarsPerGet + requests.put * s3.dollarsPerPut,
+    transitions: transitions * stepFunctions.dollarsPerTransition,
+  };
+  return {
+    ...dollars,
+    total: dollars.lambda + dollars.requests + dollars.transitions,
+    storagePerMonth: (diskSize / GiB) * s3.dollarsPerGiBMonth,
   };
 }
 

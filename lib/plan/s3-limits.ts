@@ -16,6 +16,8 @@ export const S3_LIMITS = {
 export const PLAN_LIMITS = {
   /** A disk up to this size is one Lambda's work. */
   wholeDisk: 256 * MiB,
+  /** Of such a disk; one that is no longer goes in a single request. */
+  wholePart: 16 * MiB,
   /** Zeros, and plain pieces of the image, that are at least this long get parts of their own. */
   shortestRun: 8 * MiB,
   /** A data part's usual length: several are assembled in memory at the same time. */

@@ -20,6 +20,8 @@ import { nameOf, objectOf, type S3Target, type Upload } from './s3-target.ts';
 const PART_SIZE = 16 * MiB;
 
 export interface WholeOptions {
+  /** Bytes of each part; 16 MiB if left out. A body that is no longer goes in one request. */
+  readonly partSize?: number;
   /** What must hold of the object that is there already. */
   readonly condition?: WriteCondition;
   readonly description?: Description;
@@ -30,7 +32,7 @@ export interface WholeOptions {
 }
 
 /**
- * Uploads a body of known length while it is made, by lib-storage, in up to 4 parts of 16 MiB at a time. Where the store
+ * Uploads a body of known length while it is made, by lib-storage, in up to 4 parts at a time. Where the store
  * answers with the object's CRC-32, it is compared with ours. Leaves no upload open, however it ends.
  *
  * @returns the CRC-32 of what was sent, and whether the store proved it.
@@ -62,7 +64,7 @@ export async function putWhole(
   const made: Made = { crc32: 0, size: 0 };
   const upload = new LibUpload({
     client: options.onUpload ? announcing(client, target, options.onUpload) : client,
-    partSize: PART_SIZE,
+    partSize: options.partSize ?? PART_SIZE,
     queueSize: 4,
     params: { ...params, ChecksumType: 'FULL_OBJECT', Body: Readable.from(summed(body, size, made, options.signal)) },
   });

@@ -14,6 +14,7 @@ import { startHttpApi } from '../../infra/local/http-api.ts';
 import { httpRoutes } from '../../infra/local/http-routes.ts';
 import { openExecutions } from '../../lib/jobs/executions.ts';
 import { putPart } from '../../lib/sink/s3-multipart.ts';
+import { MiB } from '../../lib/units.ts';
 import { usePipeline } from '../pipeline/use-pipeline.ts';
 import { type Answer, API, ask, post } from './ask.ts';
 
@@ -199,6 +200,29 @@ describe('POST /conversions?estimate=true', () => {
     expect(estimate.requests).toBeLessThanOrEqual(3);
     expect(estimate.body.estimate.dollars.storagePerMonth).toBeGreaterThan(0);
     expect(await openExecutionsCount()).toBe(before);
+  });
+
+  it('is what the conversion of a small disk then takes', async () => {
+    const path = join(folder, 'small');
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, '100M']);
+    execFileSync('qemu-io', ['-c', 'write -P 1 0 10M', '-c', 'write -P 2 50M 30M', path]);
+    await pipeline.put(path, 'small');
+    const body = request('small');
+    const { estimate } = (await ask(pipeline, '/conversions?estimate=true', post(body))).body;
+    expect(estimate.bytes).toEqual({ read: 40 * MiB, uploaded: 100 * MiB, copied: 0 });
+    const writes = () => {
+      const { requests = {} } = pipeline.stack.s3?.metrics() ?? {};
+      const { PutObject = 0, CreateMultipartUpload = 0, UploadPart = 0, CompleteMultipartUpload = 0 } = requests;
+      return PutObject + CreateMultipartUpload + UploadPart + CompleteMultipartUpload;
+    };
+    const before = writes();
+    const { id } = (await start(body)).body;
+    await waitFor(id);
+    expect(writes() - before).toBe(estimate.requests.put);
+    const { read } = (await ask(pipeline, `/conversions/${id}`)).body.result;
+    // Of the tables and of what its requests join there is less than half a MiB.
+    expect(read.bytes - estimate.bytes.read).toBeLessThan(MiB / 2);
+    expect(read.bytes).toBeGreaterThanOrEqual(estimate.bytes.read);
   });
 
   // The time that is told here is not told to functions that run elsewhere.

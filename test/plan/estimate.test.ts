@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Mould, simulate } from '../../bin/simulation.ts';
 import { AWS_MODEL } from '../../lib/plan/aws-model.ts';
-import { estimate, loadOf, type Work } from '../../lib/plan/estimate.ts';
+import { estimate, estimateWhole, loadOf, type Work } from '../../lib/plan/estimate.ts';
 import type { Part } from '../../lib/plan/parts.ts';
 import { PLAN_LIMITS, S3_LIMITS } from '../../lib/plan/s3-limits.ts';
 import { GiB, MiB, TiB } from '../../lib/units.ts';
@@ -71,6 +71,19 @@ describe('an estimate', () => {
     expect(made.transitions).toBe(6 + 2 * 2);
     expect(made.dollars.transitions).toBeCloseTo(10 * stepFunctions.dollarsPerTransition, 12);
     expect(made.dollars.storagePerMonth).toBeCloseTo(((4 * CELL) / 1e9) * 0.023, 12);
+  });
+
+  it('of a disk that one worker makes alone moves all of its bytes through it, and copies none', () => {
+    const whole = estimateWhole({ ...work(), diskSize: 200 * MiB, stored: 60 * MiB });
+    expect(whole.bytes).toEqual({ read: 60 * MiB, uploaded: 200 * MiB, copied: 0 });
+    // Planned twice; tables and eight reads of up to 8 MiB; three looks at the destination.
+    expect(whole.requests.get).toBe(2 * 3 + (1 + 8) + 3);
+    // 13 parts of 16 MiB, created, recorded and completed; and where it goes.
+    expect(whole.requests.put).toBe(13 + 3 + 1);
+    expect(whole.seconds.total).toBe(whole.seconds.plan + whole.seconds.convert);
+    expect(whole.seconds.convert).toBeGreaterThan((260 * MiB) / lambda.bytesPerSecond);
+    expect(estimateWhole({ ...work(), diskSize: 16 * MiB, stored: 0 }).requests.put).toBe(2);
+    expect(whole.transitions).toBe(5);
   });
 
   it('waits for S3’s request rate where workers would outrun it', () => {
