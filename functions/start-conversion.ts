@@ -5,6 +5,7 @@ import { openAny } from '../lib/format/open-any.ts';
 import { estimateDisk } from '../lib/jobs/estimate-disk.ts';
 import type { Execution } from '../lib/jobs/executions.ts';
 import { isCopyable, openStored } from '../lib/jobs/open-stored.ts';
+import { S3_LIMITS } from '../lib/plan/s3-limits.ts';
 import { newMeter } from '../lib/source/metered.ts';
 import { openS3 } from '../lib/source/s3.ts';
 import { noteInCall } from './_shared/call.ts';
@@ -100,7 +101,7 @@ async function pinned({ stores }: ExecutionDeps, request: Request): Promise<Requ
 async function estimated({ stores, config }: ExecutionDeps, request: Request, signal: AbortSignal) {
   const { copyParts, zeroParts, maxConcurrency } = request.options;
   const read = newMeter();
-  const { outputLimit } = config;
+  const { outputLimit = S3_LIMITS.maxObject } = config;
   const { disk, source } = await openStored(stores, request, { meter: read, signal, outputLimit, placesOnly: true });
   const options = { copyParts: copyParts && isCopyable(source.pin), zeroParts, maxConcurrency };
   const estimate = await estimateDisk(disk, { ...options, read, signal });

@@ -5,5 +5,8 @@ export function isPlainRelative(name: string): boolean {
   return name.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
 }
 
-/** The key that a name inside an object leads to. A key is no path: `/a` and `a//b` are keys of their own. */
-export const keyBeside = (key: string, name: string): string => key.slice(0, key.lastIndexOf('/') + 1) + name;
+/**
+ * What a name inside a file or object leads to, by path or key. Nothing is simplified: `a//b` is a key of its own, and the
+ * folder before a `..` may be a link.
+ */
+export const besides = (path: string, name: string): string => path.slice(0, path.lastIndexOf('/') + 1) + name;

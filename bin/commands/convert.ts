@@ -9,6 +9,7 @@ import type { HereResult } from '../../lib/jobs/here-request.ts';
 import { openDisk } from '../../lib/jobs/open-disk.ts';
 import type { Stores } from '../../lib/jobs/stores.ts';
 import { placeOf, targetOf } from '../../lib/jobs/target.ts';
+import { S3_LIMITS } from '../../lib/plan/s3-limits.ts';
 import type { OpenSource } from '../../lib/source/byte-source.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
 import { metered, newMeter } from '../../lib/source/metered.ts';
@@ -111,7 +112,7 @@ async function estimate(name: string, { gate, options }: Said, flags: ConvertFla
   const read = newMeter();
   const counted = (each: OpenSource): OpenSource => metered(each, read);
   const open = async (place: Location) => counted(await openAt(place, terms));
-  const { snapshot, outputLimit } = flags;
+  const { snapshot, outputLimit = S3_LIMITS.maxObject } = flags;
   try {
     const opening = { gate, open, snapshot, outputLimit, placesOnly: true };
     const { maxConcurrency } = DEFAULT_OPTIONS;

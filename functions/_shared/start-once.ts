@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import * as z from 'zod';
 import { UnqcowError } from '../../lib/errors.ts';
 import { type Execution, type Executions, isRunning } from '../../lib/jobs/executions.ts';
 import { headObject } from '../../lib/sink/s3-object.ts';
+import { quoted } from '../../lib/sink/s3-request.ts';
 import type { Deps } from './deps.ts';
 
 type StartsAndTells = Pick<Executions, 'start' | 'describe'>;
@@ -32,7 +34,7 @@ export const hashOf = (request: unknown): string =>
 
 /**
  * Starts a conversion, unless one of that name runs, or has succeeded and its disk is there still. Attempts that fail make
- * up a series; one that succeeds ends it, and where its disk is gone since, the next series begins.
+ * up a series; one that succeeds ends it, and where its disk was deleted or replaced since, the next series begins.
  *
  * Costs one request; where the name is taken, one or two more per attempt of the first and the last series, and two each
  * time that the number of series doubles.
@@ -49,7 +51,7 @@ export async function startOnce({ executions, stores }: StartDeps, name: string,
     const as = await describeTaken(executions, execution);
     if (isRunning(as)) return { outcome: 'running', execution, as };
     if (as.status !== 'SUCCEEDED') continue;
-    if (await headObject(stores.writer, input.destination)) return { outcome: 'done', execution, as };
+    if (await isThere(stores, input, as)) return { outcome: 'done', execution, as };
     series = await openSeries(series, async (each) => Boolean(await executions.describe(nameOf(name, each, 1))));
     attempt = 0;
   }
@@ -57,6 +59,16 @@ export async function startOnce({ executions, stores }: StartDeps, name: string,
     'FAILED_TOO_OFTEN',
     `the conversion ${name} failed or was stopped ${MAX_ATTEMPTS} times in a row`,
   );
+}
+
+/** What a conversion says of the disk that it made. */
+const Output = z.object({ destination: z.object({ etag: z.string() }) });
+
+/** Whether the disk that it made lies there still. Costs one request. */
+async function isThere({ writer }: Deps['stores'], { destination }: Input, { output }: Execution): Promise<boolean> {
+  const made = Output.safeParse(output).data?.destination.etag;
+  const object = await headObject(writer, destination);
+  return object !== undefined && made !== undefined && quoted(object.etag) === quoted(made);
 }
 
 const nameOf = (name: string, series: number, attempt: number) =>

@@ -1,5 +1,5 @@
-import { dirname, join } from 'node:path';
 import type { Warning } from '../errors.ts';
+import { besides } from '../relative-name.ts';
 import { type BitmapInfo, type BitmapsInfo, describeBitmaps, readBitmaps } from './bitmaps.ts';
 import { l1EntriesNeeded, nameOfFeature } from './checks.ts';
 import { lastOf, text } from './extensions.ts';
@@ -120,12 +120,6 @@ export function backingKeys(filename: string, { name, format }: NonNullable<Imag
     'full-backing-filename': absolute ? name : besides(filename, name),
     ...(format === undefined ? {} : { 'backing-filename-format': format }),
   };
-}
-
-function besides(filename: string, name: string): string {
-  const bucket = /^s3:\/\/[^/]+\//.exec(filename)?.[0] ?? '';
-  const folder = dirname(filename.slice(bucket.length));
-  return bucket + (folder === '.' ? name : join(folder, name));
 }
 
 function formatSpecific(

@@ -2,7 +2,7 @@ import { UnqcowError } from '../errors.ts';
 import { countByKind, type Part } from '../plan/parts.ts';
 import { isMade, isProven } from '../sink/s3-made.ts';
 import { abortUpload, completeUpload, crc32OfParts, listParts } from '../sink/s3-multipart.ts';
-import { getText, headObject, storedAs } from '../sink/s3-object.ts';
+import { getText, headObject, storedAs, type Written } from '../sink/s3-object.ts';
 import { replacing } from '../sink/s3-replacing.ts';
 import type { Receipt, S3Target, Upload } from '../sink/s3-target.ts';
 import { s3Source } from '../source/s3.ts';
@@ -51,9 +51,10 @@ export async function finishUpload(
   const receipts = asPlanned(plan.parts, made);
   const crc32 = crc32OfParts(receipts);
   const whole = { size, crc32, etags: receipts.map(({ etag }) => etag) };
+  let written: Written | undefined;
   try {
     const parts = asStored(receipts, await listParts(writer, upload));
-    await replacing(writer, target, options.overwrite, (condition) =>
+    written = await replacing(writer, target, options.overwrite, (condition) =>
       completeUpload(writer, upload, { parts, crc32: crc32OfParts(parts), size, condition }),
     );
   } catch (error) {
@@ -63,7 +64,7 @@ export async function finishUpload(
     if (!mayBeDone || !isMade(await headObject(writer, target), whole)) throw error;
     await abortUpload(writer, upload);
   }
-  const object = await storedAs(writer, target, size);
+  const object = await storedAs(writer, target, size, written);
   return {
     destination: destinationOf(object),
     size,

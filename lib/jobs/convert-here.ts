@@ -1,5 +1,6 @@
 import { type Warnings, withWarnings } from '../format/warnings.ts';
 import type { Runs } from '../plan/runs.ts';
+import { S3_LIMITS } from '../plan/s3-limits.ts';
 import type { OpenSource } from '../source/byte-source.ts';
 import { fileId } from '../source/file.ts';
 import type { Location } from '../source/location.ts';
@@ -41,10 +42,11 @@ export interface Conversion extends Omit<Making, 'finish'> {
 
 /** Opens and surveys the disk, plans its parts and opens the target. @param meter Counts what is read. */
 export async function startHere(request: HereRequest, meter: Meter): Promise<Conversion> {
-  const { source, target, signal } = request;
+  const { source, target, signal, outputLimit = S3_LIMITS.maxObject } = request;
   const counted = (each: OpenSource) => metered(each, meter);
   const open = request.open && (async (location: Location) => counted(await (request.open as Opener)(location)));
-  const disk = await openDisk(counted(source), request.location, { ...request, ...(open ? { open } : {}) });
+  const opening = { ...request, outputLimit, ...(open ? { open } : {}) };
+  const disk = await openDisk(counted(source), request.location, opening);
   try {
     assertElsewhere(disk, await isVersionOfTarget(target), 'target');
     const runs = await survey(disk, signal);

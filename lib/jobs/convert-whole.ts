@@ -52,13 +52,13 @@ export async function convertWhole(
   await survey(disk, signal);
   const { size } = disk;
   const put = { description: describeRaw(options, source.pin), partSize: PLAN_LIMITS.wholePart, onUpload, signal };
-  const { crc32, proven } = await replacing(stores.writer, destination, options.overwrite, (condition) =>
+  const { crc32, proven, written } = await replacing(stores.writer, destination, options.overwrite, (condition) =>
     putWhole(stores.writer, destination, diskBytes(disk, signal), size, { ...put, condition }),
   );
   return {
     job,
     source: source.pin,
-    destination: destinationOf(await storedAs(stores.writer, destination, size)),
+    destination: destinationOf(await storedAs(stores.writer, destination, size, written)),
     size,
     crc32: hexOf(crc32),
     proven,

@@ -22,7 +22,7 @@ export interface FindOptions {
   readonly placesOnly?: boolean;
   /** Damage past the header is passed over: what it hits is `lost`, and reads as zeros. */
   readonly salvage?: boolean | undefined;
-  /** Bytes of raw disk that are too many. */
+  /** The most bytes that the disk may have. Whoever writes nothing needs none. */
   readonly outputLimit?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -1,6 +1,7 @@
+import { realpathSync } from 'node:fs';
 import { posix } from 'node:path';
 import { UnqcowError } from '../errors.ts';
-import { isPlainRelative, keyBeside } from '../relative-name.ts';
+import { besides, isPlainRelative } from '../relative-name.ts';
 import { type Location, parseLocation } from '../source/location.ts';
 
 /** What a caller lets an image reach. */
@@ -27,14 +28,30 @@ export function resolve(gate: Gate, from: Location, name: string, at: string): L
   const denied = (why: string) =>
     new UnqcowError('EXTERNAL_REF_DENIED', `the image names another file, ${JSON.stringify(name)}, ${why}`, { at });
   if (!isPlainRelative(name)) throw denied('which is not a plain relative name; say where it lies (--map) to allow it');
-  const place = beside(from, name);
+  const place = placeBeside(from, name);
   if (gate.allow.some((prefix) => isUnder(place, prefix))) return place;
   throw denied('which is not under an allowed prefix (--allow)');
 }
 
-function beside(from: Location, name: string): Location {
-  if (from.kind === 'file') return { kind: 'file', path: posix.join(posix.dirname(from.path), name) };
-  return { kind: 's3', bucket: from.bucket, key: keyBeside(from.key, name) };
+function placeBeside(from: Location, name: string): Location {
+  if (from.kind === 's3') return { kind: 's3', bucket: from.bucket, key: besides(from.key, name) };
+  return { kind: 'file', path: besides(withoutParents(from.path), name) };
+}
+
+/** A path whose folder can be compared as it is written: what `..` leads to, after a link, only the file system can say. */
+function withoutParents(path: string): string {
+  const folder = posix.dirname(path);
+  if (!folder.split('/').includes('..')) return path;
+  return posix.join(physical(folder), posix.basename(path));
+}
+
+function physical(folder: string): string {
+  try {
+    // Node's own would take `..` away first.
+    return realpathSync.native(folder);
+  } catch {
+    return folder; // there is none: nor is anything in it
+  }
 }
 
 function isUnder(place: Location, prefix: string): boolean {
@@ -44,7 +61,8 @@ function isUnder(place: Location, prefix: string): boolean {
     return bucket === place.bucket && place.key.startsWith(start);
   }
   if (/^[a-z0-9]+:\/\//i.test(prefix)) return false;
-  const relative = posix.relative(posix.resolve(prefix), posix.resolve(place.path));
+  const folder = posix.resolve(withoutParents(`${prefix}/.`));
+  const relative = posix.relative(folder, posix.resolve(place.path));
   return relative !== '' && relative.split('/')[0] !== '..';
 }
 

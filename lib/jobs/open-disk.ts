@@ -159,7 +159,8 @@ class Opening {
       throw new UnqcowError('BACKING_FORMAT_REQUIRED', `the backing file ${quoted} has no stated format`, { at });
     }
     const place = resolve(gate, location, name, 'header.backing_file_offset');
-    if (format !== 'raw' && !Object.hasOwn(OPENERS, format)) {
+    const isRaw = RAW.includes(format);
+    if (!isRaw && !Object.hasOwn(OPENERS, format)) {
       throw new UnqcowError(
         'UNSUPPORTED_FEATURE',
         `the backing file ${quoted} is of format ${JSON.stringify(format)}`,
@@ -167,7 +168,7 @@ class Opening {
       );
     }
     const source = await this.#open(place);
-    if (format !== 'raw') return this.chain(source, place, OPENERS[format as keyof typeof OPENERS], name);
+    if (!isRaw) return this.chain(source, place, OPENERS[format as keyof typeof OPENERS], name);
     this.#assertRoom();
     const map = { geometry: { version: 'raw' as const, diskSize: source.size } };
     return [{ map, source, data: source, metadata: undefined, external: false }];
@@ -188,5 +189,7 @@ class Opening {
 
 type Open = (source: OpenSource, options: OpenOptions) => Promise<AnyImage>;
 
+/** What QEMU reads as it lies: `file` is its name for a file with no format at all. */
+const RAW = ['raw', 'file'];
 /** A backing file is what its overlay says that it is, whatever it looks like. */
 const OPENERS = { qcow: openQcow1, qcow2: openImage } as const satisfies Record<string, Open>;

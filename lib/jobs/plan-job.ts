@@ -1,7 +1,7 @@
 import { UnqcowError } from '../errors.ts';
 import { isPortable } from '../format/layer.ts';
 import { longestZero, type Part, planParts } from '../plan/parts.ts';
-import { PLAN_LIMITS, type PlanLimits } from '../plan/s3-limits.ts';
+import { PLAN_LIMITS, type PlanLimits, S3_LIMITS } from '../plan/s3-limits.ts';
 import { shareOut } from '../plan/shares.ts';
 import { describeRaw } from '../sink/s3-description.ts';
 import { abortUpload, createUpload } from '../sink/s3-multipart.ts';
@@ -60,7 +60,7 @@ export interface PlanDeps {
  * `ensureZeros`, `unlock`, `storeKeys` and `createUpload` do.
  */
 export async function planJob(deps: PlanDeps, request: PlanJob, signal?: AbortSignal): Promise<Planned> {
-  const { stores, work, outputLimit, vault, limits = PLAN_LIMITS } = deps;
+  const { stores, work, outputLimit = S3_LIMITS.maxObject, vault, limits = PLAN_LIMITS } = deps;
   const secrets = new SecretKeys(vault, request.keys);
   try {
     const meter = newMeter();
@@ -188,7 +188,7 @@ async function openUpload({ stores, work }: PlanDeps, { job, destination, option
 /** A share as a line of JSON; one that is too long for a state, as one that says where it lies. */
 async function asItem({ writer }: Stores, share: Share, items: S3Target): Promise<string> {
   const json = JSON.stringify(share);
-  if (json.length <= PLAN_LIMITS.maxItemJson + ENVELOPE) return json;
+  if (Buffer.byteLength(json) <= PLAN_LIMITS.maxItemJson + ENVELOPE) return json;
   const at: S3Target = { bucket: items.bucket, key: `${items.key.replace(/[^/]*$/, '')}shares/${share.share}.json` };
   await putText(writer, at, json, { contentType: 'application/json' });
   return JSON.stringify({ share: share.share, at } satisfies StoredShare);

@@ -44,9 +44,9 @@ export const PLAN_LIMITS = {
 /** Those that a small world may set lower; parts must stay within S3's limits. */
 export type PlanLimits = { readonly [name in 'wholeDisk' | 'dataPart' | 'maxCopyPart' | 'shortestRun']: number };
 
-/** @throws UnqcowError `OUTPUT_LIMIT` if the disk is larger than the configured limit or than an object may be. */
-export function assertOutputFits(diskSize: number, limit: number = S3_LIMITS.maxObject): void {
-  if (diskSize <= limit) return;
-  const message = `the disk has ${diskSize} bytes (${formatBytes(diskSize)}), and the limit is ${formatBytes(limit)}`;
+/** @throws UnqcowError `OUTPUT_LIMIT` if the disk is larger than the limit, where there is one. */
+export function assertOutputFits(diskSize: number, limit: number | undefined): void {
+  if (limit === undefined || diskSize <= limit) return;
+  const message = `the disk has ${BigInt(diskSize)} bytes (${formatBytes(diskSize)}), and the limit is ${formatBytes(limit)}`;
   throw new UnqcowError('OUTPUT_LIMIT', message, { at: 'header.size' });
 }

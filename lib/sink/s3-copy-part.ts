@@ -1,7 +1,7 @@
 import { HeadObjectCommand, type S3Client, UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import { UnqcowError } from '../errors.ts';
-import { statusOf } from '../http-status.ts';
 import type { ByteRange } from '../ranges.ts';
+import { isPreconditionFailed } from './s3-errors.ts';
 import { etagOf, sent, withSignal } from './s3-request.ts';
 import { type CopySource, nameOf, type Receipt, type Upload, uploadOf } from './s3-target.ts';
 
@@ -30,7 +30,7 @@ export async function copyPart(
   const options = { ...withSignal(signal), requestTimeout: copyTimeout(range.end - range.start) };
   const pinned = new UploadPartCopyCommand({ ...request, CopySourceIfMatch: from.etag });
   const copied = client.send(pinned, options).catch(async (error) => {
-    if (isRefused(error) && isMadeInParts(from) && (await isUnchanged(client, from, signal))) {
+    if (isPreconditionFailed(error) && isMadeInParts(from) && (await isUnchanged(client, from, signal))) {
       const result = await client.send(new UploadPartCopyCommand(request), options);
       if (await isUnchanged(client, from, signal)) return result;
     }
@@ -38,7 +38,7 @@ export async function copyPart(
       throw new UnqcowError('SOURCE_ARCHIVED', `${nameOf(from)} is archived: restore it first`, { cause: error });
     }
     const isGone = error?.name === 'NoSuchKey' || error?.name === 'NoSuchVersion';
-    if (!isGone && !isRefused(error)) throw error;
+    if (!isGone && !isPreconditionFailed(error)) throw error;
     throw new UnqcowError('SOURCE_CHANGED', `${nameOf(from)} was replaced or deleted before it was copied`, {
       cause: error,
     });
@@ -47,8 +47,6 @@ export async function copyPart(
   const crc32 = result?.ChecksumCRC32;
   return { number, length: range.end - range.start, etag: etagOf(upload, result), ...(crc32 ? { crc32 } : {}) };
 }
-
-const isRefused = (error: unknown) => statusOf(error) === 412;
 
 const isMadeInParts = ({ etag }: CopySource) => etag.includes('-');
 

@@ -8,6 +8,11 @@ export function isUploadGone(error: unknown): boolean {
   return name === 'NoSuchUpload' || name === 'NoSuchKey';
 }
 
+/** A condition that does not hold: 412, or said late in the body of a 200, which the SDK makes a 503. */
+export function isPreconditionFailed(error: unknown): boolean {
+  return statusOf(error) === 412 || (error as { readonly name?: string } | undefined)?.name === 'PreconditionFailed';
+}
+
 /** What S3 says with 4xx, or with 200 and an error for a body, and yet passes. */
 const PASSES: ReadonlySet<string> = new Set([
   'InternalError',
@@ -30,7 +35,7 @@ export function asDestinationError(where: string, error: unknown): UnqcowError {
   }
   const elsewhere = asRegionError(where, error);
   if (elsewhere) return elsewhere;
-  if (status === 412) return new UnqcowError('DESTINATION_EXISTS', `${where} exists`, { cause: error });
+  if (isPreconditionFailed(error)) return new UnqcowError('DESTINATION_EXISTS', `${where} exists`, { cause: error });
   if (status === 404)
     return new UnqcowError('DESTINATION_NOT_FOUND', `there is no ${where} (${said})`, { cause: error });
   if (PASSES.has(name) || status === undefined || status === 409 || status === 429 || status >= 500) {

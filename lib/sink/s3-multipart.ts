@@ -11,6 +11,7 @@ import { combineCrc32, crc32Of, fromBase64, toBase64 } from './crc32.ts';
 import { asConditionError, type WriteCondition } from './s3-condition.ts';
 import type { Description } from './s3-description.ts';
 import { asDestinationError, isUploadGone } from './s3-errors.ts';
+import { type Written, writtenAs } from './s3-object.ts';
 import { etagOf, quoted, sent, withSignal } from './s3-request.ts';
 import { nameOf, objectOf, type Receipt, type S3Target, type Upload, uploadOf } from './s3-target.ts';
 
@@ -76,9 +77,14 @@ export interface Completion {
 /**
  * Puts the object together. Costs one request.
  *
+ * @returns what it is, as far as the store says.
  * @throws UnqcowError `CHECKSUM_MISMATCH`, `RECEIPTS_MISMATCH`, `DESTINATION_EXISTS`, `UPLOAD_GONE`, `DESTINATION_*`.
  */
-export async function completeUpload(client: S3Client, upload: Upload, completion: Completion): Promise<void> {
+export async function completeUpload(
+  client: S3Client,
+  upload: Upload,
+  completion: Completion,
+): Promise<Written | undefined> {
   const { parts, crc32, size, condition = {} } = completion;
   const command = new CompleteMultipartUploadCommand({
     ...uploadOf(upload),
@@ -96,7 +102,7 @@ export async function completeUpload(client: S3Client, upload: Upload, completio
   const completed = client.send(command).catch((error) => {
     throw asConditionError(nameOf(upload), condition, error);
   });
-  await sent(upload, completed);
+  return writtenAs(await sent(upload, completed));
 }
 
 /**

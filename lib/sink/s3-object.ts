@@ -1,11 +1,17 @@
-import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import {
+  type CompleteMultipartUploadCommandOutput,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import pRetry, { AbortError } from 'p-retry';
 import { UnqcowError } from '../errors.ts';
 import { statusOf } from '../http-status.ts';
 import { IF_ABSENT, isNotImplemented, type WriteCondition } from './s3-condition.ts';
 import { MARK } from './s3-description.ts';
 import { asDestinationError } from './s3-errors.ts';
-import { sent } from './s3-request.ts';
+import { quoted, sent } from './s3-request.ts';
 import { nameOf, objectOf, type S3Target } from './s3-target.ts';
 
 export interface StoredObject extends S3Target {
@@ -39,13 +45,34 @@ export async function headObject(client: S3Client, target: S3Target): Promise<St
   }
 }
 
+/** What a store says of an object as it has written it. */
+export type Written = Pick<StoredObject, 'etag' | 'versionId' | 'crc32'>;
+
+/** Nothing, if the store does not say which object it is. */
+export function writtenAs({ ETag, VersionId, ChecksumCRC32, ChecksumType }: WriteAnswer): Written | undefined {
+  if (!ETag) return undefined;
+  return {
+    etag: quoted(ETag),
+    ...(VersionId ? { versionId: VersionId } : {}),
+    ...(ChecksumCRC32 && ChecksumType !== 'COMPOSITE' ? { crc32: ChecksumCRC32 } : {}),
+  };
+}
+type WriteAnswer = Pick<CompleteMultipartUploadCommandOutput, 'ETag' | 'VersionId' | 'ChecksumCRC32' | 'ChecksumType'>;
+
 /**
- * The object as it is now. Costs one request.
+ * An object as it was written, by what the store has there now. If that is another one, it was replaced at once, and the
+ * answer to the write is all that there is to know. Costs one request.
  *
  * @throws UnqcowError `CHECKSUM_MISMATCH` if it is not there whole.
  */
-export async function storedAs(client: S3Client, target: S3Target, size: number): Promise<StoredObject> {
+export async function storedAs(
+  client: S3Client,
+  target: S3Target,
+  size: number,
+  written?: Written,
+): Promise<StoredObject> {
   const object = await headObject(client, target);
+  if (object && written && quoted(object.etag) !== written.etag) return { ...target, size, ...written, isOurs: true };
   if (object?.size === size) return object;
   const message = object ? `has ${object.size} bytes, not ${size}` : 'was written but is not there';
   throw new UnqcowError('CHECKSUM_MISMATCH', `${nameOf(target)} ${message}`);

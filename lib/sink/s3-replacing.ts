@@ -25,7 +25,7 @@ export async function replacing<T>(
   if (overwrite === 'never') return writeIfAbsent(client, target, write);
   let refused: string | undefined;
   for (let attempt = 1; ; attempt += 1) {
-    const there = await lookAt(client, target);
+    const there = await lookAt(client, target, overwrite);
     const condition = there ? { IfMatch: there.etag } : IF_ABSENT;
     try {
       return await write(there && there.etag === refused ? {} : condition);
@@ -38,17 +38,22 @@ export async function replacing<T>(
   }
 }
 
-/** For `own`, refuses early what `replacing` would refuse at the end: a HEAD. @throws UnqcowError `DESTINATION_EXISTS` */
+/** Refuses at the start what `replacing` would refuse at the end, by a HEAD. @throws UnqcowError `DESTINATION_EXISTS` */
 export async function assertReplaceable(client: S3Client, target: S3Target, overwrite: Overwrite): Promise<void> {
-  if (overwrite === 'own') await lookAt(client, target);
+  if (overwrite !== 'always') await lookAt(client, target, overwrite);
 }
 
-/** What is there, if it is ours. Where we may not look, the write itself finds out whether anything is there. */
-async function lookAt(client: S3Client, target: S3Target): Promise<StoredObject | undefined> {
+/** What is there, if it may be replaced. Where we may not look, the write itself finds out whether anything is there. */
+async function lookAt(
+  client: S3Client,
+  target: S3Target,
+  overwrite: Exclude<Overwrite, 'always'>,
+): Promise<StoredObject | undefined> {
   const there = await headObject(client, target).catch((error: unknown) => {
     if (error instanceof UnqcowError && error.code === 'DESTINATION_DENIED') return undefined;
     throw error;
   });
-  if (!there || there.isOurs) return there;
-  throw new UnqcowError('DESTINATION_EXISTS', `${nameOf(target)} exists, and was not made by unqcow`);
+  if (!there || (overwrite === 'own' && there.isOurs)) return there;
+  const why = overwrite === 'own' ? ', and was not made by unqcow' : '';
+  throw new UnqcowError('DESTINATION_EXISTS', `${nameOf(target)} exists${why}`);
 }

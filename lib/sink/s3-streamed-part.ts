@@ -6,7 +6,7 @@ import { statusOf } from '../http-status.ts';
 import { combineCrc32, crc32Of, toBase64 } from './crc32.ts';
 import { asDestinationError } from './s3-errors.ts';
 import { etagOf } from './s3-request.ts';
-import { nameOf, type Receipt, type Upload } from './s3-target.ts';
+import { nameOf, type Receipt, type Upload, uploadOf } from './s3-target.ts';
 
 /** Bytes of a part, made anew each time that they are asked for. */
 export interface StreamedBody {
@@ -52,9 +52,7 @@ async function putOnce(
   const either = AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]);
   const stream = Readable.from(summed(chunks(either), length, made, stop), { objectMode: false });
   const command = new UploadPartCommand({
-    Bucket: upload.bucket,
-    Key: upload.key,
-    UploadId: upload.uploadId,
+    ...uploadOf(upload),
     PartNumber: number,
     Body: stream,
     ContentLength: length,

@@ -14,7 +14,7 @@ import type { Description } from './s3-description.ts';
 import { asDestinationError, isUploadGone } from './s3-errors.ts';
 import { isMade, isProven, type Whole } from './s3-made.ts';
 import { abortUpload } from './s3-multipart.ts';
-import { headObject } from './s3-object.ts';
+import { headObject, type Written, writtenAs } from './s3-object.ts';
 import { nameOf, objectOf, type S3Target, type Upload } from './s3-target.ts';
 
 const PART_SIZE = 16 * MiB;
@@ -31,11 +31,17 @@ export interface WholeOptions {
   readonly onUpload?: ((upload: Upload) => Promise<void>) | undefined;
 }
 
+export interface PutWhole {
+  readonly crc32: number;
+  readonly proven: boolean;
+  readonly written?: Written | undefined;
+}
+
 /**
  * Uploads a body of known length while it is made, by lib-storage, in up to 4 parts at a time. Where the store
  * answers with the object's CRC-32, it is compared with ours. Leaves no upload open, however it ends.
  *
- * @returns the CRC-32 of what was sent, and whether the store proved it.
+ * @returns the CRC-32 of what was sent, whether the store proved it, and which object it is, as far as the store says.
  * @throws UnqcowError `CHECKSUM_MISMATCH`, `DESTINATION_*`; whatever `body` throws; the signal's reason if it is aborted.
  */
 export async function putWhole(
@@ -44,7 +50,7 @@ export async function putWhole(
   body: AsyncIterable<Uint8Array>,
   size: number,
   options: WholeOptions = {},
-): Promise<{ readonly crc32: number; readonly proven: boolean }> {
+): Promise<PutWhole> {
   const { condition = {}, description = {} } = options;
   options.signal?.throwIfAborted();
   const params = {
@@ -56,10 +62,10 @@ export async function putWhole(
   };
   if (size === 0) {
     const empty = new PutObjectCommand({ ...params, Body: new Uint8Array(0), ChecksumCRC32: toBase64(0) });
-    const { ChecksumCRC32 } = await client
+    const answer = await client
       .send(empty)
       .catch((error) => refuse(target, asConditionError(nameOf(target), condition, error)));
-    return { crc32: 0, proven: ChecksumCRC32 === toBase64(0) };
+    return { crc32: 0, proven: answer.ChecksumCRC32 === toBase64(0), written: writtenAs(answer) };
   }
   const made: Made = { crc32: 0, size: 0 };
   const upload = new LibUpload({
@@ -69,14 +75,15 @@ export async function putWhole(
     params: { ...params, ChecksumType: 'FULL_OBJECT', Body: Readable.from(summed(body, size, made, options.signal)) },
   });
   try {
-    const { ChecksumCRC32 } = await upload.done();
+    const answer = await upload.done();
+    const { ChecksumCRC32 } = answer;
     if (ChecksumCRC32 !== undefined && ChecksumCRC32 !== toBase64(made.crc32)) {
       throw new UnqcowError(
         'CHECKSUM_MISMATCH',
         `${nameOf(target)} has CRC-32 ${ChecksumCRC32}, not ${toBase64(made.crc32)}`,
       );
     }
-    return { crc32: made.crc32, proven: ChecksumCRC32 !== undefined };
+    return { crc32: made.crc32, proven: ChecksumCRC32 !== undefined, written: writtenAs(answer) };
   } catch (failure) {
     const error = asConditionError(nameOf(target), condition, failure);
     // lib-storage aborts when a part fails, but not when its Complete is refused.

@@ -98,3 +98,15 @@ describe.concurrent.each(titled('a version 1 image', VERSION_1_OVERLAYS))('%s', 
     expect(asQemu72(entries)).toEqual(await qemu.map(image, 'qcow'));
   });
 });
+
+it('a backing file of format `file` is read as it lies, as QEMU does', async () => {
+  const image = await qemu.made('backing format file', [
+    'bytes base 1048576',
+    'create -f qcow2 -u -b base -F file disk 1M',
+    'io write -P 6 64k 64k',
+  ]);
+  const source = await openFile(image);
+  const [ours, theirs] = [await convertTo(qemu.folder, source, undefined, besides(image)), await qemu.raw(image)];
+  await source.close();
+  expect(differenceOf(await readFile(ours.path), await readFile(theirs))).toBeUndefined();
+});

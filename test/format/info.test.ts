@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { inspectAny } from '../../lib/format/inspect.ts';
 import { openAny } from '../../lib/format/open-any.ts';
@@ -7,6 +11,7 @@ import { openBytes } from '../support/images.ts';
 import { useQemu } from '../support/use-qemu.ts';
 import { featureNames } from './hostile/header-rows.ts';
 
+const run = promisify(execFile);
 const qemu = useQemu();
 
 it.each([
@@ -35,3 +40,18 @@ it('features are told by the specification’s names, others by the image’s ow
     autoclear: ['eight', 'unknown autoclear feature 9'],
   });
 });
+
+it.each(['sub/overlay', './sub/overlay', './overlay', 'overlay', 'sub//overlay'])(
+  'a backing file is told beside its overlay as qemu-img tells it: %s',
+  async (filename) => {
+    for (const name of ['../base', 'base', './a:b', 'a//b', '/base']) {
+      const bytes = imageBytes({ backing: name, extensions: [{ type: EXT.backingFormat, data: 'raw' }] });
+      await mkdir(join(qemu.folder, 'sub'), { recursive: true });
+      await writeFile(join(qemu.folder, filename), bytes);
+      const { stdout } = await run('qemu-img', ['info', '--output=json', filename], { cwd: qemu.folder });
+      const key = 'full-backing-filename';
+      const ours = await inspectAny(await openAny(openBytes(bytes)), filename);
+      expect([name, ours[key as keyof typeof ours]]).toEqual([name, JSON.parse(stdout)[key]]);
+    }
+  },
+);

@@ -2,11 +2,14 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hashOf, startOnce } from '../../functions/_shared/start-once.ts';
 import { type Executions, openExecutions } from '../../lib/jobs/executions.ts';
+import { headObject } from '../../lib/sink/s3-object.ts';
 import { codeError, STATE_MACHINE_ARN, type Stack, startStack, type TestMachine } from '../step-functions/stack.ts';
 
 let stack: Stack;
 let machine: TestMachine;
 let executions: Pick<Executions, 'start' | 'describe'>;
+/** Disks, no two the same. */
+let made = 0;
 /** Requests to Step Functions. */
 let asked = 0;
 /** What becomes of conversions, and what they wait for. */
@@ -21,8 +24,10 @@ beforeAll(async () => {
       await gate;
       if (fails) throw codeError('NOT_QCOW');
       const { request } = payload as { request: ReturnType<typeof inputOf> };
-      await stack.put(request.destination.bucket, request.destination.key, 'a disk');
-      return {};
+      const { bucket, key } = request.destination;
+      await stack.put(bucket, key, `disk ${++made}`);
+      const object = await headObject(stack.s3, request.destination);
+      return { destination: { bucket, key, etag: object?.etag } };
     },
   });
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
@@ -78,6 +83,14 @@ describe('the same conversion, asked for again', () => {
   it('is the one that has succeeded, as long as its disk is there', async () => {
     const execution = await started('stands');
     expect(await start('stands')).toMatchObject({ outcome: 'done', execution, as: { status: 'SUCCEEDED' } });
+  });
+
+  it('starts anew where another disk lies in its place', async () => {
+    const first = await started('replaced');
+    await stack.put('disks', 'replaced.raw', 'another disk');
+    const second = await started('replaced');
+    expect(second).not.toBe(first);
+    expect(await start('replaced')).toMatchObject({ outcome: 'done', execution: second });
   });
 
   it('starts anew however often it succeeded and its disk was taken away, by few requests', async () => {

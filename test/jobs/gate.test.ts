@@ -1,6 +1,8 @@
-import { posix } from 'node:path';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, posix } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { UnqcowError } from '../../lib/errors.ts';
 import { CLOSED, formatFor, type Gate, resolve } from '../../lib/jobs/gate.ts';
 import type { Location } from '../../lib/source/location.ts';
@@ -68,7 +70,7 @@ describe('a name inside an image', () => {
       const inside = `${posix.resolve(allowed)}/`;
       expect(posix.resolve(place.path).startsWith(inside)).toBe(true);
       // It is that very name, in the folder of the image: nothing was read into it.
-      expect(place.path).toBe(posix.join(posix.dirname(from), each));
+      expect(posix.normalize(place.path)).toBe(posix.join(posix.dirname(from), each));
     };
     fc.assert(fc.property(name, check), { numRuns: 3000, examples: [['base/disk']] });
     expect(led).toBeGreaterThan(0);
@@ -169,5 +171,25 @@ describe('a place that the caller gives', () => {
     const gate: Gate = { ...CLOSED, places: { a: 's3://bucket/key?versionId=v', b: '/srv/b' } };
     expect(leads(gate, file('/srv/disk'), 'a')).toEqual({ ...s3('bucket', 'key'), versionId: 'v' });
     expect(leads(gate, s3('bucket', 'disk'), 'b')).toEqual(file('/srv/b'));
+  });
+});
+
+describe('a name inside an image that was reached through a link', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'unqcow-gate-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  mkdirSync(join(folder, 'real/deep'), { recursive: true });
+  mkdirSync(join(folder, 'x'));
+  symlinkSync('real/deep', join(folder, 'link'));
+  // As it is written, that is `x`; as the file system has it, `real`.
+  const image = file(`${folder}/link/../disk.qcow2`);
+
+  it('leads to the folder that the image was opened in, and not to the one that its path looks like', () => {
+    expect(leads(allowing(`${folder}/real`), image, 'base')).toEqual(file(`${realpathSync(folder)}/real/base`));
+    expect(leads(allowing(`${folder}/link/..`), image, 'base')).toEqual(file(`${realpathSync(folder)}/real/base`));
+  });
+
+  it('is not taken to be in a folder that it only looks to be in', () => {
+    expect(leads(allowing(`${folder}/x`), file(`${folder}/link/../../x/disk`), 'base')).not.toBeTypeOf('string');
+    expect(leads(allowing(`${folder}/x`), file(`${folder}/x/../link/../disk`), 'base')).toBe('EXTERNAL_REF_DENIED');
   });
 });

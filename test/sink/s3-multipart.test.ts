@@ -213,20 +213,30 @@ describe('a part that is copied', () => {
     const source = await put('source', whole);
     const upload = await start();
     faulty.reset();
-    faulty.next(FAILS_LATE);
+    faulty.next(failsLate('InternalError'));
     const receipt = await copyPart(writer, upload, 1, source, { start: 0, end: 5 * MiB });
     expect(receipt.etag).not.toBe('');
     expect(faulty.requests).toHaveLength(2);
     await abortUpload(writer, upload);
   });
+
+  it('whose pin fails after the 200 has been sent is SOURCE_CHANGED', async () => {
+    const source = await put('source', whole);
+    const upload = await start();
+    faulty.next(...Array(5).fill(failsLate('PreconditionFailed')));
+    const copy = copyPart(writer, upload, 1, source, { start: 0, end: 5 * MiB });
+    await expect(copy).rejects.toEqual(withCode('SOURCE_CHANGED'));
+    await abortUpload(writer, upload);
+  });
 });
 
 /** S3 begins to answer before a long copy or completion is done, and may have to take it back. */
-const FAILS_LATE = alters((answer) => ({
-  ...answer,
-  headers: { 'content-type': 'application/xml' },
-  body: Buffer.from('<?xml version="1.0"?>\n\n<Error><Code>InternalError</Code><Message>late</Message></Error>'),
-}));
+const failsLate = (code: string) =>
+  alters((answer) => ({
+    ...answer,
+    headers: { 'content-type': 'application/xml' },
+    body: Buffer.from(`<?xml version="1.0"?>\n\n<Error><Code>${code}</Code><Message>late</Message></Error>`),
+  }));
 
 describe('what a store may say to a part', () => {
   it.runIf(STORE.checksums)('that came as other bytes: CHECKSUM_MISMATCH', async () => {
@@ -351,6 +361,22 @@ describe('completing', () => {
     await completeUpload(writer, upload, completion);
     expect(faulty.requests).toHaveLength(2);
     expect((await bodyOf('late')).equals(whole)).toBe(true);
+  });
+
+  it('whose condition fails after the 200 has been sent is DESTINATION_EXISTS', async () => {
+    const { upload, completion } = await ready('late condition');
+    const late = '<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>';
+    faulty.next(...Array(5).fill({ kind: 'answer', status: 200, body: late }));
+    await expect(completeUpload(writer, upload, { ...completion, condition: IF_ABSENT })).rejects.toEqual(
+      withCode('DESTINATION_EXISTS'),
+    );
+    await abortUpload(writer, upload);
+  });
+
+  it('says which object it has made', async () => {
+    const { upload, completion } = await ready('made');
+    const written = await completeUpload(writer, upload, completion);
+    expect(written?.etag).toBe((await headObject(writer, target('made')))?.etag);
   });
 
   it.runIf(STORE.knowsGoneUploads)('what is gone is UPLOAD_GONE', async () => {

@@ -104,6 +104,17 @@ describe('looking at an object', () => {
     }
   });
 
+  it('that was replaced as soon as it was written is told by what the store said of the write', async () => {
+    await store.s3.put('replaced', 'of another job');
+    const written = { etag: '"of ours"', versionId: 'v1' };
+    expect(await storedAs(writer, target('replaced'), 11, written)).toEqual({
+      ...target('replaced'),
+      ...written,
+      size: 11,
+      isOurs: true,
+    });
+  });
+
   it.runIf(STORE.checksums)('does not take a checksum of checksums for the object’s', async () => {
     const at = { Bucket: store.s3.bucket, Key: 'composite' };
     const { client } = store.s3;

@@ -1,4 +1,4 @@
-import { isPlainRelative, keyBeside } from '../../../lib/relative-name.ts';
+import { besides, isPlainRelative } from '../../../lib/relative-name.ts';
 import type { ImageInfo } from './answers.ts';
 import { api, type ObjectName, Refusal } from './api.ts';
 
@@ -31,7 +31,7 @@ export async function* filesBelow(image: ImageInfo, from: ObjectName, stated?: s
   while (info?.['backing-filename'] !== undefined) {
     const name: string = info['backing-filename'];
     const file = { name, format: info['backing-filename-format'] ?? stated };
-    const at = { bucket: above.bucket, key: keyBeside(above.key, name) };
+    const at = { bucket: above.bucket, key: besides(above.key, name) };
     const reached: ChainFile = isPlainRelative(name)
       ? await lookInto(file, at, seen)
       : { ...file, because: 'only a name beside the image is followed' };
