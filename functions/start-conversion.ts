@@ -84,8 +84,10 @@ async function startByKey(deps: ExecutionDeps, { tenant }: Caller, request: Requ
 /** Whether a conversion was asked for in the same words. What was found out since about its source does not count. */
 function isSame(input: unknown, request: Request): boolean {
   const known = Conversion.parse(input);
+  // Who does not pay is not on record.
+  const terms = { requestPayer: false, ...known.source };
   const said = Object.keys(request.source) as (keyof Request['source'])[];
-  const source = Object.fromEntries(said.map((name) => [name, known.source[name]]));
+  const source = Object.fromEntries(said.map((name) => [name, terms[name]]));
   return isDeepStrictEqual({ ...known, source }, { ...request });
 }
 

@@ -23,12 +23,16 @@ const list = (text: string) =>
 
 const S3Prefixes = z.string().transform(list).pipe(z.array(S3Prefix));
 
-/** The beginning of a secret's ARN, at least up to the name. What follows is free. */
+/** The beginning of a secret's ARN, at least up to the name. What follows is free; a tenant is a whole segment of it. */
 const SecretPrefix = z
   .string()
   .refine(
     (text) => SECRET_ARN.test(text.replaceAll(TENANT, 't')),
     'expected arn:aws:secretsmanager:region:account:secret:name/',
+  )
+  .refine(
+    (text) => !text.replaceAll(/(?<=[:/])\{tenant\}(?=\/)/g, '').includes(TENANT),
+    '{tenant} has to be a whole segment, with a slash after it',
   );
 const SecretPrefixes = z.string().transform(list).pipe(z.array(SecretPrefix));
 

@@ -9,7 +9,8 @@ export const BucketName = z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
 export const ObjectKey = z
   .string()
   .min(1)
-  .refine((key) => Buffer.byteLength(key) <= 1024, 'longer than 1,024 bytes');
+  .refine((key) => Buffer.byteLength(key) <= 1024, 'longer than 1,024 bytes')
+  .refine((key) => key.isWellFormed(), 'not Unicode');
 
 /** An account that a bucket has to belong to: another's of the same name is not used. */
 const Account = z.string().regex(/^\d{12}$/, 'not an account');
@@ -23,7 +24,7 @@ export const ETag = z
   .transform((etag) => (etag.startsWith('"') ? etag : `"${etag}"`));
 
 export const Location = Target.extend({
-  versionId: z.string().max(1024).optional(),
+  versionId: z.string().min(1).max(1024).optional(),
   etag: ETag.optional(),
   requestPayer: z.boolean().optional(),
 });

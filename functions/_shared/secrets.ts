@@ -7,6 +7,7 @@ import type { Context } from 'aws-lambda';
 import { UnqcowError } from '../../lib/errors.ts';
 import { statusOf } from '../../lib/http-status.ts';
 import type { ReadSecret, Secret, Vault } from '../../lib/jobs/vault.ts';
+import { PROMPT } from '../../lib/patience.ts';
 import type { Config } from './config.ts';
 import { type Deps, onLambda } from './deps.ts';
 
@@ -17,7 +18,7 @@ import { type Deps, onLambda } from './deps.ts';
 export function openSecrets(config: SecretsManagerClientConfig = {}): ReadSecret {
   const clients = new Map<string, SecretsManagerClient>();
   const clientFor = (region: string) => {
-    const client = clients.get(region) ?? new SecretsManagerClient({ maxAttempts: 5, ...config, region });
+    const client = clients.get(region) ?? new SecretsManagerClient({ maxAttempts: 5, ...PROMPT, ...config, region });
     clients.set(region, client);
     return client;
   };

@@ -6,7 +6,14 @@ import { getText, headObject, storedAs, type Written } from '../sink/s3-object.t
 import { replacing } from '../sink/s3-replacing.ts';
 import type { Receipt, S3Target, Upload } from '../sink/s3-target.ts';
 import { s3Source } from '../source/s3.ts';
-import { type ConversionResult, destinationOf, hexOf, type PlanRecord, type ShareResult } from './conversion.ts';
+import {
+  type ConversionResult,
+  destinationOf,
+  digestOf,
+  hexOf,
+  type PlanRecord,
+  type ShareResult,
+} from './conversion.ts';
 import type { Stores } from './stores.ts';
 
 /**
@@ -24,6 +31,8 @@ export async function completeJob(
   uploadId: string,
 ): Promise<ConversionResult> {
   const { job, source, pins, destination, parts, warnings } = plan;
+  const odd = results.find((result) => result.pins !== digestOf(pins));
+  if (odd) throw new UnqcowError('RECEIPTS_MISMATCH', `share ${odd.share} was made of another version of the image`);
   await Promise.all(pins.map((pin) => s3Source(stores.reader, pin).verify()));
   const receipts = results.flatMap((result) => result.receipts);
   const finished = await finishUpload(stores, { ...destination, uploadId }, plan, receipts);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Warning } from '../errors.ts';
 import type { Geometry } from '../format/geometry.ts';
 import type { Estimate } from '../plan/estimate.ts';
@@ -111,9 +112,21 @@ export interface ShareLayer {
 /** What a worker gives back. */
 export interface ShareResult {
   readonly share: number;
+  /** Of what it was made: see `digestOf`. */
+  readonly pins: string;
   readonly receipts: readonly Receipt[];
   readonly cost: Cost;
 }
+
+/** The objects that a disk lies in, each once for every layer. */
+export const pinsOf = (layers: readonly Pick<ShareLayer, 'source' | 'data'>[]): S3Pin[] =>
+  layers.flatMap(({ source, data }) => (data ? [source, data] : [source]));
+
+/** Tells versions apart: what two plans of an image that changed between them made must not become one disk. */
+export const digestOf = (pins: readonly S3Pin[]): string =>
+  createHash('sha256')
+    .update(JSON.stringify(pins.map(({ bucket, key, versionId = '', etag }) => [bucket, key, versionId, etag])))
+    .digest('hex');
 
 /** What reading the image has cost. */
 export interface Cost {

@@ -16,7 +16,7 @@ import { type Meter, newMeter } from '../source/metered.ts';
 import { idOf, s3Source } from '../source/s3.ts';
 import { MiB } from '../units.ts';
 import { withCachedTables } from './cached-disk.ts';
-import type { Share, ShareLayer, ShareResult } from './conversion.ts';
+import { digestOf, pinsOf, type Share, type ShareLayer, type ShareResult } from './conversion.ts';
 import { runTasks } from './making.ts';
 import type { Stores } from './stores.ts';
 import { type JobKeys, keyFor, loadKeys, type Vault, wipe } from './vault.ts';
@@ -60,7 +60,7 @@ export async function convertShare(
   }));
   await runTasks(tasks, { concurrency: PLAN_LIMITS.partsAtOnce, signal });
   receipts.sort((a, b) => a.number - b.number);
-  return { share: share.share, receipts, cost: { ...meter } };
+  return { share: share.share, pins: digestOf(pinsOf(share.layers)), receipts, cost: { ...meter } };
 }
 
 /** Bytes that making a part takes; one that is streamed holds what is sent, and what comes next. */

@@ -8,6 +8,8 @@ import {
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { type ErrorCode, ErrorCodes, UnqcowError } from '../errors.ts';
+import { statusOf } from '../http-status.ts';
+import { PROMPT } from '../patience.ts';
 
 export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE';
 
@@ -22,7 +24,11 @@ export interface Execution {
   readonly cause?: string | undefined;
 }
 
-/** Starts conversions and looks after them. One request each. Throws UnqcowError `TOO_MANY_REQUESTS`. */
+/**
+ * Starts conversions and looks after them. One request each.
+ *
+ * Throws UnqcowError `TOO_MANY_REQUESTS`; `STATE_MACHINE_UNAVAILABLE`; `BAD_REQUEST` for an input that Step Functions does not take.
+ */
 export interface Executions {
   /**
    * @returns when it was started: now, or before by the very same input if it runs still. Nothing if the name is taken,
@@ -42,7 +48,7 @@ export const isRunning = ({ status }: Pick<Execution, 'status'>): boolean =>
 /** The executions of one state machine, in the region that its ARN names. The SDK's own retry is the one layer there is. */
 export function openExecutions(stateMachineArn: string, config: SFNClientConfig = {}): Executions {
   const region = stateMachineArn.split(':')[3] ?? '';
-  const client = new SFNClient({ maxAttempts: 5, region, ...config });
+  const client = new SFNClient({ maxAttempts: 5, region, ...PROMPT, ...config });
   const arnOf = (name: string) => `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
   return {
     async start(name, input) {
@@ -51,7 +57,7 @@ export function openExecutions(stateMachineArn: string, config: SFNClientConfig 
         ({ startDate }) => startDate as Date,
         (error) => {
           if (error instanceof ExecutionAlreadyExists) return undefined;
-          throw unlessThrottled(error);
+          throw asRefusal(error);
         },
       );
     },
@@ -70,13 +76,13 @@ export function openExecutions(stateMachineArn: string, config: SFNClientConfig 
         };
       } catch (error) {
         if (error instanceof ExecutionDoesNotExist) return undefined;
-        throw unlessThrottled(error);
+        throw asRefusal(error);
       }
     },
     async stop(name, cause) {
       const command = new StopExecutionCommand({ executionArn: arnOf(name), error: 'ABORTED', cause });
       const { stopDate } = await client.send(command).catch((error) => {
-        throw unlessThrottled(error);
+        throw asRefusal(error);
       });
       return stopDate as Date;
     },
@@ -84,11 +90,20 @@ export function openExecutions(stateMachineArn: string, config: SFNClientConfig 
 }
 
 const THROTTLED = ['ThrottlingException', 'ExecutionLimitExceeded', 'TooManyRequestsException'];
+/** Of an input that is longer than 256 KiB. */
+const TOO_LONG = ['InvalidExecutionInput', 'ValidationException'];
 
-function unlessThrottled(error: unknown): unknown {
+/** What Step Functions said, as one of our codes if its caller can do something about it. */
+function asRefusal(error: unknown): unknown {
   const { name, message } = error as Error;
-  if (!THROTTLED.includes(name)) return error;
-  return new UnqcowError('TOO_MANY_REQUESTS', `Step Functions takes no more now (${message})`, { cause: error });
+  const status = statusOf(error);
+  const told = (code: ErrorCode, why: string) => new UnqcowError(code, `${why} (${message})`, { cause: error });
+  if (THROTTLED.includes(name) || status === 429) return told('TOO_MANY_REQUESTS', 'Step Functions takes no more now');
+  if (TOO_LONG.includes(name)) return told('BAD_REQUEST', 'Step Functions does not take the input');
+  // Without credentials nobody was asked.
+  const isAsked = status !== undefined || !name.endsWith('ProviderError');
+  if (!isAsked || (status !== undefined && status < 500)) return error;
+  return told('STATE_MACHINE_UNAVAILABLE', `Step Functions cannot be asked now: ${name}`);
 }
 
 /** What Step Functions and Lambda call failures that no defect of ours explains, as our codes. */

@@ -12,14 +12,15 @@ import { ensureZeros } from '../sink/s3-zeros.ts';
 import { type Meter, newMeter } from '../source/metered.ts';
 import type { S3Location, S3Pin } from '../source/s3.ts';
 import { KiB } from '../units.ts';
-import type {
-  ConversionOptions,
-  Planned,
-  PlanRecord,
-  Share,
-  ShareLayer,
-  StoredShare,
-  WorkPlace,
+import {
+  type ConversionOptions,
+  type Planned,
+  type PlanRecord,
+  pinsOf,
+  type Share,
+  type ShareLayer,
+  type StoredShare,
+  type WorkPlace,
 } from './conversion.ts';
 import { assertElsewhere, isVersionOf } from './elsewhere.ts';
 import { estimateShares } from './estimate-disk.ts';
@@ -127,11 +128,10 @@ async function asParts(
     const share: Share = { share: lines.length, ...common, layers, zeros, ...sealed, parts: tasks };
     lines.push(await asItem(stores, share, items));
   }
-  const pins = layers.flatMap(({ source: own, data }) => (data ? [own, data] : [own]));
   const record: PlanRecord = {
     job,
     ...common,
-    pins,
+    pins: pinsOf(layers),
     options,
     diskSize,
     parts,

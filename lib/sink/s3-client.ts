@@ -8,7 +8,7 @@ const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
  * A client for writing: the SDK's own retry is the one layer there is. Bodies are arrays in memory, so it can send them
  * again.
  */
-export function writingClient(config: S3ClientConfig, { attempts, answer }: Patience = PATIENCE): S3Client {
+export function writingClient(config: S3ClientConfig, { attempts, answer, send }: Patience = PATIENCE): S3Client {
   return new S3Client({
     maxAttempts: attempts,
     logger: SILENT,
@@ -17,8 +17,7 @@ export function writingClient(config: S3ClientConfig, { attempts, answer }: Pati
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
       connectionTimeout: 3_000,
-      requestTimeout: answer,
-      // An answer that has begun may still stop midway.
+      requestTimeout: send,
       socketTimeout: answer,
       throwOnRequestTimeout: true,
       httpAgent: { maxSockets: 64 },

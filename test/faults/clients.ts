@@ -17,6 +17,7 @@ const patienceOf = (answer: number): Patience => ({
   idle: answer / 2,
   whole: answer * 5,
   answer,
+  send: answer * 5,
   maxPause: 2,
 });
 

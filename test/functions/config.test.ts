@@ -51,6 +51,16 @@ describe('a configuration', () => {
   });
 });
 
+it.each(['vms-{tenant}/', 'vms/{tenant}', 'vms/{tenant}-'])(
+  'a configuration in which a tenant’s secrets are also another’s is refused at start-up: %s',
+  (name) => {
+    const secretsOf = (start: string) =>
+      read({ UNQCOW_SECRETS: `arn:aws:secretsmanager:us-east-1:000000000000:secret:${start}` });
+    expect(() => secretsOf(name)).toThrow('whole segment');
+    expect(() => secretsOf('vms/{tenant}/')).not.toThrow();
+  },
+);
+
 describe('an allowed place', () => {
   const places = [{ bucket: 'images', prefix: 'vms/{tenant}/' }];
 

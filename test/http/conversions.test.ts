@@ -110,6 +110,15 @@ describe('POST /conversions', () => {
     expect(await start(request(), headers)).toMatchObject({ status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
   });
 
+  it('is the same request whether it says that we do not pay, or nothing', async () => {
+    const body = request();
+    const headers = { 'idempotency-key': 'free' };
+    const first = await start({ ...body, source: { ...body.source, requestPayer: false } }, headers);
+    await waitFor(first.body.id);
+    const again = await start({ ...body, source: { ...body.source, requestPayer: false } }, headers);
+    expect(again).toMatchObject({ status: 202, body: { id: first.body.id, state: 'succeeded' } });
+  });
+
   it('starts one conversion, however many ask at once under one key', async () => {
     const body = request();
     const headers = { 'idempotency-key': 'at once' };
@@ -140,6 +149,8 @@ describe('POST /conversions', () => {
   it.each([
     ['destination', { source: { bucket: 'images', key: 'disk' } }],
     ['options.maxConcurrency', { ...{ options: { maxConcurrency: 0 } } }],
+    ['source.versionId', { source: { bucket: 'images', key: 'disk', versionId: '' } }],
+    ['source.key', { source: { bucket: 'images', key: 'half \ud83d' } }],
     ['', { more: 1 }],
   ])('refuses a body by the place of its fault: %s', async (at, more) => {
     const { destination, ...rest } = request();

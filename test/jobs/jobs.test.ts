@@ -8,7 +8,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Buffers } from '../../lib/chunk/buffers.ts';
 import { UnqcowError } from '../../lib/errors.ts';
 import { completeJob, readPlan } from '../../lib/jobs/complete-job.ts';
-import { DEFAULT_OPTIONS, type Planned, type PlanRecord, type Share } from '../../lib/jobs/conversion.ts';
+import {
+  DEFAULT_OPTIONS,
+  digestOf,
+  type Planned,
+  type PlanRecord,
+  pinsOf,
+  type Share,
+} from '../../lib/jobs/conversion.ts';
 import { convertHere } from '../../lib/jobs/convert-here.ts';
 import { convertShare, makePart, recordFailure } from '../../lib/jobs/convert-share.ts';
 import { openDisk } from '../../lib/jobs/open-disk.ts';
@@ -155,6 +162,22 @@ describe('a job in parts', () => {
     const again = await convert(shares[0] as Share);
     const result = await complete([...results, again]);
     expect(result.proven).toBe(STORE.checksums);
+    expect(await difference()).toBeUndefined();
+  });
+
+  it('whose workers were given shares of two plans, of an image that changed between them, is refused', async () => {
+    const results = await Promise.all(shares.map(convert));
+    const [first] = shares as [Share, ...Share[]];
+    const layers = first.layers.map(({ source, ...layer }) => ({
+      ...layer,
+      source: { ...source, etag: '"of before"' },
+    }));
+    expect(digestOf(pinsOf(layers))).not.toBe(results[0]?.pins);
+    const mixed = results.map((result) =>
+      result.share === 0 ? { ...result, pins: digestOf(pinsOf(layers)) } : result,
+    );
+    await expect(complete(mixed)).rejects.toMatchObject({ code: 'RECEIPTS_MISMATCH' });
+    await complete(results);
     expect(await difference()).toBeUndefined();
   });
 
