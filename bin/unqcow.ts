@@ -119,10 +119,14 @@ diskOptions(conversion)
   .addOption(
     new Option(
       '--work <s3://bucket/prefix/>',
-      'to S3: where an object of zeros is kept; without it, one lies beside the target meanwhile',
+      'to S3: where an object of zeros is kept; without it, one lies beside the target meanwhile. With --state-machine: the deployment’s own, to show how far it is',
     ).env('UNQCOW_WORK'),
   )
-  .option('--state-machine <arn>', 'convert in the cloud: start it there and follow it to its end', stateMachineArn)
+  .option(
+    '--state-machine <arn>',
+    'convert in the cloud: start it there and follow it to its end; how far it is only --work tells',
+    stateMachineArn,
+  )
   .option('--key-secret <[name=]arn>', 'with --state-machine: the secret with the passphrase', many)
   .option('--detach', 'with --state-machine: start it, and do not wait')
   .option('--checksum', 'to a file: also its CRC-32, which an object has in any case')
@@ -143,7 +147,7 @@ diskOptions(conversion)
         "unqcow convert disk.qcow2 'disk-{name}.raw' --all-snapshots",
         'unqcow convert secret.qcow2 secret.raw --passphrase-file passphrase',
         'unqcow convert disk.qcow2 saved.raw --salvage                     # what of a damaged image can be had',
-        'unqcow convert s3://vms/disk.qcow2 s3://raw/disk.raw --state-machine arn:aws:states:…',
+        'unqcow convert s3://vms/disk.qcow2 s3://raw/disk.raw --state-machine arn:aws:states:… --work s3://work/',
       ],
       'Ctrl-C stops it, and leaves nothing behind.',
     ),

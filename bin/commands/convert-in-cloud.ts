@@ -5,12 +5,13 @@ import { toJson } from '../../lib/format/json.ts';
 import type { ConversionResult, WorkPlace } from '../../lib/jobs/conversion.ts';
 import { type Execution, failureOf, isRunning, openExecutions } from '../../lib/jobs/executions.ts';
 import type { Gate } from '../../lib/jobs/gate.ts';
-import { progressOf } from '../../lib/jobs/progress.ts';
+import { madeOf, progressOf } from '../../lib/jobs/progress.ts';
+import { nameOf } from '../../lib/sink/s3-target.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
-import { formatBytes } from '../../lib/units.ts';
 import { cloudRefusal } from '../cloud-refusal.ts';
 import { showProgress } from '../progress.ts';
 import { note, print, printWarnings } from '../report.ts';
+import { describeResult } from '../result-text.ts';
 import { theStores } from '../source.ts';
 import { UsageError } from '../usage.ts';
 
@@ -100,7 +101,7 @@ async function follow(
       const execution = await describe();
       if (execution && !isRunning(execution)) return execution;
       const made = work && (await progressOf(await theStores(), work, id).catch(() => undefined));
-      if (made) progress.update(made.bytes.done, made.bytes.total);
+      if (made) progress.update(made.bytes.done, made.bytes.total, madeOf(made.cells ?? ''));
       await sleep(POLL, undefined, { signal }).catch(() => undefined);
     }
     return undefined;
@@ -121,9 +122,6 @@ function tell(execution: Execution, { json }: CloudFlags): void {
     return;
   }
   printWarnings(result.warnings);
-  const { destination, size, crc32, read } = result;
   const seconds = ((endedAt ?? startedAt).getTime() - startedAt.getTime()) / 1000;
-  const cost = `read ${formatBytes(read.bytes)} in ${read.requests} requests`;
-  const sum = crc32 ? `, CRC-32 ${crc32}` : '';
-  print(`s3://${destination.bucket}/${destination.key}: ${formatBytes(size)}${sum}; ${cost}, ${seconds.toFixed(1)} s`);
+  print(describeResult({ ...result, target: nameOf(result.destination) }, seconds));
 }

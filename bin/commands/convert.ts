@@ -13,13 +13,13 @@ import { S3_LIMITS } from '../../lib/plan/s3-limits.ts';
 import type { OpenSource } from '../../lib/source/byte-source.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
 import { metered, newMeter } from '../../lib/source/metered.ts';
-import { formatBytes } from '../../lib/units.ts';
 import { assertTogether, type ConvertFlags } from '../convert-flags.ts';
 import { describeEstimate } from '../estimate-text.ts';
 import { gateOf, namedOrAll, withPassphrases } from '../gate-flags.ts';
 import { keepingOf } from '../keeping-flags.ts';
 import { showProgress } from '../progress.ts';
 import { EXIT, print, printLost, printWarnings } from '../report.ts';
+import { describeResult } from '../result-text.ts';
 import { openAt, openNamed, type Terms, theStores } from '../source.ts';
 import { asUsage } from '../usage.ts';
 import { withDisk } from '../with-disk.ts';
@@ -132,14 +132,8 @@ const partsOf = ({ copyParts, zeroParts }: ConvertFlags) => ({
   zeroParts: zeroParts === 'copy',
 });
 
-function printResult({ target, size, crc32, parts, read, warnings, lost }: HereResult, seconds: number): void {
-  printWarnings(warnings);
-  if (lost) printLost(lost);
-  const kinds = Object.entries(parts ?? {}).flatMap(([kind, count]) => (count > 0 ? [`${count} ${kind}`] : []));
-  const made = kinds.length > 0 ? `, parts: ${kinds.join(', ')}` : '';
-  const cost = `read ${formatBytes(read.bytes)} in ${read.requests} requests`;
-  const missing = lost && lost.bytes > 0 ? `, of which ${formatBytes(lost.bytes)} are lost` : '';
-  print(
-    `${target}: ${formatBytes(size)}${missing}${crc32 ? `, CRC-32 ${crc32}` : ''}${made}; ${cost}, ${seconds.toFixed(1)} s`,
-  );
+function printResult(result: HereResult, seconds: number): void {
+  printWarnings(result.warnings);
+  if (result.lost) printLost(result.lost);
+  print(describeResult(result, seconds));
 }

@@ -6,6 +6,7 @@ import { unlessMissing } from '../sink/s3-object.ts';
 import type { Receipt, S3Target, Upload } from '../sink/s3-target.ts';
 import { readPlan } from './complete-job.ts';
 import type { PlanRecord, WorkPlace } from './conversion.ts';
+import type { PartCounts } from './here-request.ts';
 import { recordsOf } from './records.ts';
 import type { Stores } from './stores.ts';
 
@@ -60,6 +61,12 @@ function against({ parts, diskSize }: PlanRecord, done: readonly Pick<Receipt, '
   const made = new Set(done.map(({ number }) => number));
   const letters = parts.map(({ kind, number }) => (made.has(number) ? LETTERS[kind].toUpperCase() : LETTERS[kind]));
   return { parts: amount(parts.length, done.length), bytes: amount(diskSize, bytes), cells: letters.join('') };
+}
+
+/** How many parts of each kind are made, by the letters of all. */
+export function madeOf(cells: string): PartCounts {
+  const counts = Object.entries(LETTERS).map(([kind, letter]) => [kind, cells.split(letter.toUpperCase()).length - 1]);
+  return Object.fromEntries(counts.filter(([, count]) => count !== 0));
 }
 
 /** An upload that is gone was completed or aborted a moment ago. */

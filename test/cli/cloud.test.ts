@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MiB } from '../../lib/units.ts';
+import { SMALL_PARTS, sixParts } from '../pipeline/small-world.ts';
 import { usePipeline } from '../pipeline/use-pipeline.ts';
 import { alters, type Fault, useFaultyS3 } from '../support/faulty-s3.ts';
 import { unqcow } from './run.ts';
@@ -12,11 +14,20 @@ const execute = promisify(execFile);
 const MACHINE = 'arn:aws:states:us-east-1:000000000000:stateMachine:unqcow';
 /** What the test holds workers back with, if it does. */
 let gate: Promise<void> | undefined;
+/** What the test holds the end of a conversion in parts back with. */
+let end: Promise<void> | undefined;
 /** Whether Lambda has room for workers. */
 let isFull = false;
 const pipeline = usePipeline({
+  // A disk of 20 MiB is made whole.
+  limits: { ...SMALL_PARTS, wholeDisk: 20 * MiB },
   lambda: (name, create) => {
     const run = create();
+    if (name === 'complete')
+      return async (event, context) => {
+        await end;
+        return run(event, context);
+      };
     if (name !== 'convert-whole') return run;
     return async (event, context) => {
       await gate;
@@ -71,6 +82,26 @@ describe('unqcow convert --state-machine', () => {
     const { stdout, stderr } = await unqcow(convert('line.raw'));
     expect(stdout).toMatch(/line\.raw: 20 MiB, CRC-32 [0-9a-f]{8}; read .* in \d+ requests, [\d.]+ s\n$/);
     expect(stderr).toMatch(/^started cli-[0-9a-f]{40}$/m);
+  });
+
+  it('with --work shows how far it is, by the kinds of its parts, and says them at the end as on one machine', async () => {
+    await pipeline.put(sixParts(folder, 'six').path, 'six');
+    const held = Promise.withResolvers<void>();
+    end = held.promise;
+    const [, , ...rest] = convert('six.raw', '--work', `s3://${pipeline.stack.buckets.work}/`);
+    let told = '';
+    const { code, stdout } = await unqcow(['convert', `s3://${images()}/six`, ...rest], async (child) => {
+      child.stderr?.on('data', (text) => {
+        told += text;
+        if (told.includes('100%')) held.resolve();
+      });
+      await held.promise;
+    });
+    expect(code).toBe(0);
+    expect(told).toMatch(/^100%: .*, 3 data, 2 zero, 1 copy$/m);
+    expect(stdout).toMatch(
+      /six\.raw: .* MiB, CRC-32 [0-9a-f]{8}, parts: 3 data, 2 zero, 1 copy; read .* requests, [\d.]+ s\n$/,
+    );
   });
 
   it('refuses as the state machine does, by its code', async () => {
