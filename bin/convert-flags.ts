@@ -1,8 +1,9 @@
 import type { GateFlags } from './gate-flags.ts';
 import type { KeepingFlags } from './keeping-flags.ts';
+import type { TermsFlags } from './terms-flags.ts';
 import { UsageError } from './usage.ts';
 
-export interface ConvertFlags extends GateFlags, KeepingFlags {
+export interface ConvertFlags extends GateFlags, KeepingFlags, TermsFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly estimate?: boolean;

@@ -13,8 +13,6 @@ export interface KeepingFlags {
   readonly kmsKeyId?: string;
   readonly tag?: string[];
   readonly metadata?: string[];
-  readonly expectedBucketOwner?: string;
-  readonly requestPayer?: boolean;
 }
 
 export const KEEPING_OPTIONS = [
@@ -25,8 +23,6 @@ export const KEEPING_OPTIONS = [
   new Option('--kms-key-id <key>', 'to S3: with --sse aws:kms, by which key'),
   new Option('--tag <name=value>', 'to S3: a tag of the object').argParser(many),
   new Option('--metadata <name=value>', 'to S3: metadata of the object').argParser(many),
-  new Option('--expected-bucket-owner <account>', 'use buckets in S3 only if they belong to it'),
-  new Option('--request-payer', 'pay for reading from a bucket whose owner does not'),
 ];
 
 /**

@@ -2,7 +2,7 @@ import type { Stores } from '../lib/jobs/stores.ts';
 import type { OpenSource } from '../lib/source/byte-source.ts';
 import { openFile } from '../lib/source/file.ts';
 import { type Location, parseLocation } from '../lib/source/location.ts';
-import type { S3Location, S3Pin } from '../lib/source/s3.ts';
+import type { S3Location, S3Pin, S3Terms } from '../lib/source/s3.ts';
 
 let stores: Stores | undefined;
 
@@ -23,20 +23,15 @@ export interface Opened {
   readonly location: Location;
   /** Where it lies in S3, if it does. */
   readonly pin: S3Pin | undefined;
+  /** Opens a file that it names, where the command line lets it, on the same terms. */
+  readonly open: (place: Location) => Promise<OpenSource>;
 }
-
-/** On which terms buckets are read from. */
-export type Terms = Pick<S3Pin, 'owner' | 'requestPayer'>;
 
 /** Opens what the command line names: a path, or `s3://bucket/key[?versionId=]`. */
-export async function openNamed(name: string, terms: Terms = {}): Promise<Opened> {
-  const location = { ...parseLocation(name), ...terms };
-  if (location.kind === 'file') return { source: await openFile(location.path), location, pin: undefined };
-  const source = await openObject(location);
-  return { source, location, pin: source.pin };
-}
-
-/** Opens a file that an image names, where the command line lets it. */
-export async function openAt(location: Location, terms: Terms = {}): Promise<OpenSource> {
-  return location.kind === 'file' ? openFile(location.path) : openObject({ ...location, ...terms });
+export async function openNamed(name: string, terms: S3Terms): Promise<Opened> {
+  const location = parseLocation(name);
+  const open = (place: Location) => (place.kind === 'file' ? openFile(place.path) : openObject({ ...place, ...terms }));
+  if (location.kind === 'file') return { source: await openFile(location.path), location, pin: undefined, open };
+  const source = await openObject({ ...location, ...terms });
+  return { source, location, pin: source.pin, open };
 }

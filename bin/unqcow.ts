@@ -6,6 +6,7 @@ import { completePaths } from './complete-paths.ts';
 import { KEEPING_OPTIONS } from './keeping-flags.ts';
 import { commandOf } from './lazy.ts';
 import { EXIT, reportRefusal } from './report.ts';
+import { TERMS_OPTIONS } from './terms-flags.ts';
 import { UsageError } from './usage.ts';
 
 const wantsJson = process.argv.includes('--json');
@@ -47,6 +48,7 @@ diskOptions(info, { when: 'with --probe: ' })
       'unqcow info disk.qcow2',
       'unqcow info s3://vms/disk.qcow2 --json   # as qemu-img info --output=json, and more',
       'unqcow info disk.qcow2 --probe           # partitions and file systems, too',
+      'unqcow info s3://vms/disk.qcow2 --request-payer   # of a bucket whose owner has readers pay',
     ]),
   )
   .action(commandOf(async () => (await import('./commands/info.ts')).info));
@@ -64,12 +66,13 @@ diskOptions(map, { passphrases: false })
       'unqcow map disk.qcow2 --picture',
       'unqcow map s3://vms/disk.qcow2 --json    # as qemu-img map --output=json',
       'unqcow map overlay.qcow2 --allow .       # with the backing file that lies beside it',
+      'unqcow map overlay.qcow2 --map disk.qcow2=s3://vms/disk.qcow2   # or anywhere else',
       'unqcow map disk.qcow2 --snapshot before-upgrade',
     ]),
   )
   .action(commandOf(async () => (await import('./commands/map.ts')).map));
 
-program
+const check = program
   .command('check')
   .argument('<image>')
   .description('say whether the tables and refcounts of an image are sound')
@@ -155,7 +158,7 @@ diskOptions(conversion)
   .action(commandOf(async () => (await import('./commands/convert.ts')).convert));
 for (const option of KEEPING_OPTIONS) conversion.addOption(option);
 
-program
+const doctor = program
   .command('doctor')
   .argument('[image]', 'to see whether it can be read')
   .argument('[target]', 'to see whether it can be written; nothing stays there')
@@ -167,6 +170,7 @@ program
       'unqcow doctor                                     # versions and credentials',
       'unqcow doctor s3://vms/disk.qcow2                 # can it be read?',
       'unqcow doctor s3://vms/disk.qcow2 s3://raw/disk.raw',
+      'unqcow doctor s3://vms/disk.qcow2 --request-payer',
     ]),
   )
   .action(commandOf(async () => (await import('./commands/doctor.ts')).doctor));
@@ -205,6 +209,10 @@ program
   .option('--dir <folder>', 'where its data lies', '.unqcow')
   .addHelpText('after', examples(['unqcow local', 'unqcow local --port 8000 --dir /var/lib/unqcow']))
   .action(commandOf(async () => (await import('./commands/local.ts')).local));
+
+for (const command of [info, map, check, conversion, doctor, serve]) {
+  for (const option of TERMS_OPTIONS) command.addOption(option);
+}
 
 // `unqcow complete bash|zsh|fish` prints the script; `--help` of it says no more than that.
 completePaths(tab(program));

@@ -24,8 +24,8 @@ const MapRequest = objectRequest(MapQuery).transform(({ location, query: { curso
     const { from, snapshot } = query;
     return { source: location, from, files: undefined, limit, snapshot, gate: gateOf(query) };
   }
-  const { from, files, etag, versionId, snapshot, gate } = cursor;
-  return { source: { ...location, etag, versionId }, from, files, limit, snapshot, gate };
+  const { from, files, snapshot, gate, ...pin } = cursor;
+  return { source: { bucket: location.bucket, key: location.key, ...pin }, from, files, limit, snapshot, gate };
 });
 
 /**
@@ -53,9 +53,8 @@ export const createHandler = (deps: Deps) =>
     if (from > disk.size) throw new UnqcowError('BAD_REQUEST', 'the page begins past the disk’s end', { at: 'from' });
     const until = Date.now() + MAX_TIME;
     const { entries, next } = await mapPage(disk, { from, limit, meter, maxBytes: MAX_BYTES, until, signal });
-    const { etag, versionId } = opened.pin;
-    const cursor =
-      next === undefined ? undefined : cursorOf({ from: next, etag, versionId, files: found, ...selection });
+    const { bucket: _, key: __, size: ___, ...pin } = opened.pin;
+    const cursor = next === undefined ? undefined : cursorOf({ from: next, ...pin, files: found, ...selection });
     const unqcow = { source: opened.id, 'virtual-size': disk.size, warnings: disk.warnings.list() };
     return json(200, { map: entries, ...(cursor ? { cursor } : {}), unqcow }, nextLink(event, cursor));
   });

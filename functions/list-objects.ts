@@ -16,11 +16,11 @@ export const createHandler = (deps: Deps) =>
   httpHandler(deps, ObjectsRequest, async ({ pathParameters, queryStringParameters: query }, { caller, event }) => {
     const place = { bucket: pathParameters.bucket, prefix: query.prefix };
     caller.assertPrefix(place);
+    const { cursor: before, ...asked } = query;
     const { objects, prefixes, last } = await listObjects(deps.stores.reader, {
       ...place,
-      after: query.cursor?.[0],
-      limit: query.limit,
-      delimiter: query.delimiter,
+      ...asked,
+      after: before?.[0],
     });
     const looksLikeImage = (key: string) => deps.config.uploadSuffixes.some((end) => key.toLowerCase().endsWith(end));
     const listed = objects.map(({ key, size, etag, lastModified }) => ({

@@ -37,7 +37,7 @@ export const CURES: Readonly<Record<ErrorCode, string>> = {
 
   SOURCE_NOT_FOUND: 'Check bucket, key and region. Without s3:ListBucket a missing key may look like a forbidden one.',
   SOURCE_DENIED:
-    'Allow s3:GetObject (and s3:GetObjectVersion) on the image, and kms:Decrypt if it is encrypted by KMS.',
+    'Allow s3:GetObject (and s3:GetObjectVersion) on the image, and kms:Decrypt if it is encrypted by KMS; where readers have to pay, say so: `--request-payer`, `requestPayer`.',
   SOURCE_ARCHIVED: 'Restore it first: `aws s3api restore-object`. Then convert it.',
   SOURCE_ENCRYPTED: 'Copy it to an object that is encrypted by S3 or KMS, and take that.',
   WRONG_REGION: 'Deploy unqcow in the bucket’s region, or set AWS_REGION to it.',

@@ -19,13 +19,23 @@ import type { ByteRange } from './ranges.ts';
 import type { OpenSource } from './source/byte-source.ts';
 import { openFile } from './source/file.ts';
 import { type Location, parseLocation } from './source/location.ts';
-import { openS3, type S3Pin } from './source/s3.ts';
+import { openS3, type S3Pin, type S3Terms } from './source/s3.ts';
 import { MiB } from './units.ts';
 
 export { ErrorCodes, UnqcowError, type Warning, WarningCodes } from './errors.ts';
 export type { AnyInfo, ByteRange, CheckReport, Gate, HereResult, LostReport, MapEntry, Stores };
 
-export interface OpenOptions {
+/** How S3 is spoken to. */
+export interface StoreOptions {
+  /** S3 clients; without them, the environment's. Made when S3 is first spoken to. */
+  readonly stores?: Stores;
+  /** The account that buckets have to belong to: the image's, and those of files that it names. */
+  readonly owner?: string;
+  /** Whether we pay for reading from buckets whose owners do not. */
+  readonly requestPayer?: boolean;
+}
+
+export interface OpenOptions extends StoreOptions {
   /** The id or name of a snapshot, instead of the active disk. */
   readonly snapshot?: string;
   /** Damage past the header is passed over: what it hits is lost, and reads as zeros. */
@@ -34,8 +44,6 @@ export interface OpenOptions {
   readonly passphrases?: Readonly<Record<string, Uint8Array>>;
   /** What the names inside an image may lead to. Without it, to nothing. */
   readonly gate?: Partial<Gate>;
-  /** S3 clients; without them, the environment's. Made when S3 is first spoken to. */
-  readonly stores?: Stores;
   readonly signal?: AbortSignal;
 }
 
@@ -46,6 +54,8 @@ export interface ConvertOptions extends Partial<Omit<ConversionOptions, 'maxConc
   readonly workers?: number;
   /** `s3://bucket/prefix/` where an object of zeros may be kept, to copy zeros from. */
   readonly work?: string;
+  /** The account that the target's bucket has to belong to. */
+  readonly owner?: string;
   /** Bytes of disk that are done, out of how many, and the parts so far by their kinds. */
   readonly onProgress?: NonNullable<HereRequest['onProgress']>;
   readonly signal?: AbortSignal;
@@ -78,7 +88,7 @@ export interface DiskImage extends AsyncDisposable {
  */
 export async function openImage(name: string, options: OpenOptions = {}): Promise<DiskImage> {
   const { snapshot, passphrases, salvage, signal } = options;
-  const { open, theStores } = openerBy(options.stores);
+  const { open, theStores } = openerBy(options);
   const location = parseLocation(name);
   const source = await open(location);
   const chosen = {
@@ -113,13 +123,13 @@ export async function openImage(name: string, options: OpenOptions = {}): Promis
     },
     stream,
     read: async (range) => Buffer.concat(await Array.fromAsync(stream(range))),
-    convert: (target, { workers = 4, work, checksum, onProgress, signal: stop, ...given } = {}) =>
+    convert: (target, { workers = 4, work, owner, checksum, onProgress, signal: stop, ...given } = {}) =>
       convertHere({
         ...chosen,
         source,
         location,
         copySource: source.pin,
-        target: targetOf(parseLocation(target), work, theStores),
+        target: targetOf(parseLocation(target), work, theStores, owner),
         options: { ...DEFAULT_OPTIONS, ...given },
         workers,
         checksum,
@@ -136,13 +146,11 @@ export async function openImage(name: string, options: OpenOptions = {}): Promis
   }
 }
 
-export interface CheckOptions {
+export interface CheckOptions extends StoreOptions {
   /** Whether every compressed cluster is decompressed, too. */
   readonly deep?: boolean;
   /** Bytes that reference counts may take; a larger image is walked more than once. */
   readonly memory?: number;
-  /** S3 clients; without them, the environment's. */
-  readonly stores?: Stores;
   readonly signal?: AbortSignal;
 }
 
@@ -152,24 +160,25 @@ export interface CheckOptions {
  *
  * @throws UnqcowError where the image cannot be checked. What is wrong with it is no error: it is in the report.
  */
-export async function checkImage(name: string, { stores, ...options }: CheckOptions = {}): Promise<CheckReport> {
-  const source = await openerBy(stores).open(parseLocation(name));
+export async function checkImage(name: string, options: CheckOptions = {}): Promise<CheckReport> {
+  const source = await openerBy(options).open(parseLocation(name));
   try {
-    return await checkDisk(source, { filename: name, ...options });
+    return await checkDisk(source, { ...options, filename: name });
   } finally {
     await source.close();
   }
 }
 
 /** Opens files and objects; makes S3 clients when S3 is first spoken to. */
-function openerBy(given: Stores | undefined) {
+function openerBy({ stores: given, owner, requestPayer }: StoreOptions) {
+  const terms: S3Terms = { owner, requestPayer };
   let stores = given;
   const theStores = () => {
     stores ??= openStores();
     return stores;
   };
   const open = async (place: Location): Promise<OpenSource & { readonly pin?: S3Pin }> =>
-    place.kind === 'file' ? openFile(place.path) : openS3(theStores().reader, place);
+    place.kind === 'file' ? openFile(place.path) : openS3(theStores().reader, { ...place, ...terms });
   return { open, theStores };
 }
 

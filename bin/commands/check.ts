@@ -6,8 +6,9 @@ import { formatBytes, MiB } from '../../lib/units.ts';
 import { showProgress } from '../progress.ts';
 import { CHECK_EXIT, print, printable, printWarnings } from '../report.ts';
 import { openNamed } from '../source.ts';
+import { type TermsFlags, termsOf } from '../terms-flags.ts';
 
-interface CheckFlags {
+interface CheckFlags extends TermsFlags {
   readonly json?: boolean;
   readonly deep?: boolean;
   readonly quiet?: boolean;
@@ -23,7 +24,7 @@ export async function check(name: string, flags: CheckFlags): Promise<void> {
   const stop = new AbortController();
   const onSignal = () => stop.abort(new UnqcowError('ABORTED', 'stopped'));
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  const { source } = await openNamed(name);
+  const { source } = await openNamed(name, termsOf(flags));
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
   try {
     const report = await checkDisk(source, {

@@ -13,16 +13,15 @@ import { showProgress } from '../progress.ts';
 import { note, print, printWarnings } from '../report.ts';
 import { describeResult } from '../result-text.ts';
 import { theStores } from '../source.ts';
+import { type TermsFlags, termsOf } from '../terms-flags.ts';
 import { UsageError } from '../usage.ts';
 
-export interface CloudFlags {
+export interface CloudFlags extends TermsFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly detach?: boolean;
   /** `s3://bucket/prefix/` where the deployment keeps its jobs' records: tells how far a conversion has come. */
   readonly work: WorkPlace | undefined;
-  readonly expectedBucketOwner?: string;
-  readonly requestPayer?: boolean;
 }
 
 /** What is asked of the state machine, besides where from and where to. */
@@ -48,10 +47,10 @@ export async function convertInCloud(
 ): Promise<void> {
   const { bucket, key, versionId } = inS3(parseLocation(names.source), 'the image');
   const destination = inS3(parseLocation(names.target), 'the target');
-  const { expectedBucketOwner: owner } = flags;
+  const terms = termsOf(flags);
   const input = {
-    source: { bucket, key, versionId, owner, requestPayer: flags.requestPayer },
-    destination: { bucket: destination.bucket, key: destination.key, owner },
+    source: { bucket, key, versionId, ...terms },
+    destination: { bucket: destination.bucket, key: destination.key, owner: terms.owner },
     ...request,
   };
   const executions = openExecutions(stateMachine);

@@ -20,7 +20,8 @@ import { keepingOf } from '../keeping-flags.ts';
 import { showProgress } from '../progress.ts';
 import { EXIT, print, printLost, printWarnings } from '../report.ts';
 import { describeResult } from '../result-text.ts';
-import { openAt, openNamed, type Terms, theStores } from '../source.ts';
+import { openNamed, theStores } from '../source.ts';
+import { termsOf } from '../terms-flags.ts';
 import { asUsage } from '../usage.ts';
 import { withDisk } from '../with-disk.ts';
 
@@ -44,7 +45,7 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
   const stop = new AbortController();
   const onSignal = () => stop.abort(new UnqcowError('ABORTED', 'stopped by a signal'));
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  const { source, location, pin } = await openNamed(name, terms);
+  const { source, location, pin, open } = await openNamed(name, terms);
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
   try {
     const { checksum, workers, outputLimit } = flags;
@@ -52,7 +53,7 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
       source,
       location,
       gate: said.gate,
-      open: (place: Location) => openAt(place, terms),
+      open,
       copySource: pin,
       options: said.options,
       checksum,
@@ -107,14 +108,18 @@ async function inCloud(
 
 /** `--estimate`: the plan, and what it would cost by the cost model. Nothing is written, and no key is needed. */
 async function estimate(name: string, { gate, options }: Said, flags: ConvertFlags): Promise<void> {
-  const terms = termsOf(flags);
-  const { source, location } = await openNamed(name, terms);
+  const { source, location, open } = await openNamed(name, termsOf(flags));
   const read = newMeter();
   const counted = (each: OpenSource): OpenSource => metered(each, read);
-  const open = async (place: Location) => counted(await openAt(place, terms));
   const { snapshot, outputLimit = S3_LIMITS.maxObject } = flags;
   try {
-    const opening = { gate, open, snapshot, outputLimit, placesOnly: true };
+    const opening = {
+      gate,
+      open: async (place: Location) => counted(await open(place)),
+      snapshot,
+      outputLimit,
+      placesOnly: true,
+    };
     const { maxConcurrency } = DEFAULT_OPTIONS;
     const made = await withDisk(await openDisk(counted(source), location, opening), (disk) =>
       estimateDisk(disk, { ...options, maxConcurrency, read }),
@@ -124,8 +129,6 @@ async function estimate(name: string, { gate, options }: Said, flags: ConvertFla
     await source.close();
   }
 }
-
-const termsOf = ({ expectedBucketOwner: owner, requestPayer }: ConvertFlags): Terms => ({ owner, requestPayer });
 
 const partsOf = ({ copyParts, zeroParts }: ConvertFlags) => ({
   copyParts: copyParts === 'on',

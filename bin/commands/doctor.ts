@@ -7,10 +7,12 @@ import { toJson } from '../../lib/format/json.ts';
 import { openAny } from '../../lib/format/open-any.ts';
 import { abortUpload, createUpload } from '../../lib/sink/s3-multipart.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
+import type { S3Terms } from '../../lib/source/s3.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { VERSION } from '../../lib/version.ts';
 import { EXIT, print, printable } from '../report.ts';
 import { openNamed, theStores } from '../source.ts';
+import { type TermsFlags, termsOf } from '../terms-flags.ts';
 
 interface Finding {
   readonly check: string;
@@ -21,22 +23,23 @@ interface Finding {
   readonly cure?: string;
 }
 
+interface DoctorFlags extends TermsFlags {
+  readonly json?: boolean;
+}
+
 /** `unqcow doctor [IMAGE] [TARGET]`: whether a conversion would get as far as its first byte, and if not, why. */
-export async function doctor(
-  image: string | undefined,
-  target: string | undefined,
-  flags: { json?: boolean },
-): Promise<void> {
+export async function doctor(image: string | undefined, target: string | undefined, flags: DoctorFlags): Promise<void> {
   const findings = [versions()];
+  const terms = termsOf(flags);
   const isS3 = [image, target].some((name) => name?.startsWith('s3://'));
   if (isS3 || image === undefined) findings.push(await credentials());
   let size: bigint | undefined;
   if (image !== undefined) {
-    const [finding, found] = await readable(image);
+    const [finding, found] = await readable(image, terms);
     findings.push(finding);
     size = found;
   }
-  if (target !== undefined) findings.push(await writable(parseLocation(target), size));
+  if (target !== undefined) findings.push(await writable(parseLocation(target), terms, size));
   if (flags.json) print(toJson(findings, 4));
   else for (const finding of findings) printFinding(finding);
   if (findings.some(({ ok }) => !ok)) process.exitCode = EXIT.refused;
@@ -75,10 +78,10 @@ async function credentials(): Promise<Finding> {
   }
 }
 
-async function readable(name: string): Promise<[Finding, bigint | undefined]> {
+async function readable(name: string, terms: S3Terms): Promise<[Finding, bigint | undefined]> {
   const check = `read ${name}`;
   try {
-    const { source } = await openNamed(name);
+    const { source } = await openNamed(name, terms);
     try {
       const { geometry } = await openAny(source);
       const size = BigInt(geometry.diskSize);
@@ -94,12 +97,12 @@ async function readable(name: string): Promise<[Finding, bigint | undefined]> {
   }
 }
 
-async function writable(location: Location, size: bigint | undefined): Promise<Finding> {
+async function writable(location: Location, { owner }: S3Terms, size: bigint | undefined): Promise<Finding> {
   if (location.kind === 'file') return writableFile(location.path, size);
   const check = `write s3://${location.bucket}/${location.key}`;
   try {
     const { writer } = await theStores();
-    await abortUpload(writer, await createUpload(writer, location));
+    await abortUpload(writer, await createUpload(writer, { ...location, owner }));
     return { check, ok: true, says: 'an upload was opened there, and aborted' };
   } catch (error) {
     return failed(check, error);

@@ -5,16 +5,15 @@ import { openAny } from '../../lib/format/open-any.ts';
 import { openDisk } from '../../lib/jobs/open-disk.ts';
 import { type Probe, probeDisk } from '../../lib/jobs/probe/probe-disk.ts';
 import type { Volume } from '../../lib/jobs/probe/volume.ts';
-import type { OpenSource } from '../../lib/source/byte-source.ts';
-import type { Location } from '../../lib/source/location.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { type GateFlags, gateOf, withPassphrases } from '../gate-flags.ts';
 import { partitionType } from '../partition-types.ts';
 import { print, printable, printWarnings } from '../report.ts';
-import { openAt, openNamed } from '../source.ts';
+import { type Opened, openNamed } from '../source.ts';
+import { type TermsFlags, termsOf } from '../terms-flags.ts';
 import { withDisk } from '../with-disk.ts';
 
-export interface InfoFlags extends GateFlags {
+export interface InfoFlags extends GateFlags, TermsFlags {
   readonly json?: boolean;
   readonly probe?: boolean;
   readonly snapshot?: string;
@@ -22,10 +21,11 @@ export interface InfoFlags extends GateFlags {
 
 /** `unqcow info IMAGE`: what is in it; with `--probe` also what is on the disk that it means. */
 export async function info(name: string, flags: InfoFlags): Promise<void> {
-  const { source, location } = await openNamed(name);
+  const opened = await openNamed(name, termsOf(flags));
+  const { source } = opened;
   try {
     const described = await inspectAny(await openAny(source), name);
-    const probe = flags.probe ? await probed(source, location, flags) : undefined;
+    const probe = flags.probe ? await probed(opened, flags) : undefined;
     if (flags.json) {
       print(toJson(probe ? { ...described, unqcow: { ...described.unqcow, probe } } : described, 4));
     } else {
@@ -37,9 +37,9 @@ export async function info(name: string, flags: InfoFlags): Promise<void> {
   }
 }
 
-async function probed(source: OpenSource, location: Location, flags: InfoFlags): Promise<Probe> {
+async function probed({ source, location, open }: Opened, flags: InfoFlags): Promise<Probe> {
   const { snapshot } = flags;
-  const opening = { gate: gateOf(flags), open: openAt, snapshot };
+  const opening = { gate: gateOf(flags), open, snapshot };
   const disk = await withPassphrases(flags, (passphrases) => openDisk(source, location, { ...opening, passphrases }));
   return withDisk(disk, probeDisk);
 }

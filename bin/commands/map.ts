@@ -6,10 +6,11 @@ import { KiB } from '../../lib/units.ts';
 import { type GateFlags, gateOf } from '../gate-flags.ts';
 import { drawMap, type PictureSize } from '../picture.ts';
 import { print, printWarnings } from '../report.ts';
-import { openAt, openNamed } from '../source.ts';
+import { openNamed } from '../source.ts';
+import { type TermsFlags, termsOf } from '../terms-flags.ts';
 import { withDisk } from '../with-disk.ts';
 
-export interface MapFlags extends GateFlags {
+export interface MapFlags extends GateFlags, TermsFlags {
   readonly json?: boolean;
   readonly picture?: boolean;
   readonly snapshot?: string;
@@ -20,9 +21,9 @@ const WRITE_LENGTH = 64 * KiB;
 
 /** `unqcow map IMAGE`: what each stretch of the disk is made of. Streams, however many stretches there are. */
 export async function map(name: string, flags: MapFlags): Promise<void> {
-  const { source, location } = await openNamed(name);
+  const { source, location, open } = await openNamed(name, termsOf(flags));
   try {
-    const options = { gate: gateOf(flags), open: openAt, snapshot: flags.snapshot, placesOnly: true };
+    const options = { gate: gateOf(flags), open, snapshot: flags.snapshot, placesOnly: true };
     const disk = await openDisk(source, location, options);
     await withDisk(disk, () => show(disk, flags));
   } finally {

@@ -12,9 +12,10 @@ import { formatBytes, MiB } from '../../lib/units.ts';
 import { type GateFlags, gateOf, withPassphrases } from '../gate-flags.ts';
 import { listening } from '../listening.ts';
 import { note, print, printWarnings } from '../report.ts';
-import { openAt, openNamed } from '../source.ts';
+import { openNamed } from '../source.ts';
+import { type TermsFlags, termsOf } from '../terms-flags.ts';
 
-export interface ServeFlags extends GateFlags {
+export interface ServeFlags extends GateFlags, TermsFlags {
   readonly snapshot?: string;
   readonly host: string;
   readonly port: number;
@@ -25,9 +26,9 @@ const CACHE = { maxBytes: 64 * MiB };
 
 /** `unqcow serve IMAGE`: the raw disk that an image means, over HTTP, until Ctrl-C. Nothing is converted or kept. */
 export async function serve(name: string, flags: ServeFlags): Promise<void> {
-  const { source, location } = await openNamed(name);
+  const { source, location, open } = await openNamed(name, termsOf(flags));
   const { snapshot } = flags;
-  const opening = { gate: gateOf(flags), open: openAt, snapshot };
+  const opening = { gate: gateOf(flags), open, snapshot };
   const disk = await withPassphrases(flags, (passphrases) => openDisk(source, location, { ...opening, passphrases }));
   const view = rawDiskOf(disk, snapshot);
   const served = cachedDisk(disk, CACHE);

@@ -33,10 +33,9 @@ export function json(statusCode: number, body: unknown, headers: Record<string, 
 /** Where the next page is, as RFC 8288 has it. */
 export function nextLink({ rawPath, queryStringParameters }: APIGatewayProxyEventV2, cursor: string | undefined) {
   if (cursor === undefined) return {};
-  const { key, prefix, delimiter, limit } = queryStringParameters ?? {};
-  const query = new URLSearchParams(
-    Object.entries({ key, prefix, delimiter, limit, cursor }).filter(([, value]) => value) as never,
-  );
+  const { key, prefix, delimiter, limit, owner, requestPayer } = queryStringParameters ?? {};
+  const said = { key, prefix, delimiter, limit, owner, requestPayer, cursor };
+  const query = new URLSearchParams(Object.entries(said).filter(([, value]) => value) as never);
   const path = rawPath.split('/').map(encodeURIComponent).join('/');
   return { link: `<${path}?${query}>; rel="next"` };
 }

@@ -1,7 +1,8 @@
 import * as z from 'zod';
+import type { S3Terms } from '../../lib/source/s3.ts';
 import { BucketName, type ETag, ObjectKey } from './schemas.ts';
 
-interface Meant {
+interface Meant extends S3Terms {
   readonly key?: z.infer<typeof ObjectKey> | undefined;
   readonly versionId?: string | undefined;
   readonly etag?: z.infer<typeof ETag> | undefined;
@@ -16,8 +17,9 @@ export const objectRequest = <Q extends z.ZodType<Meant>>(query: Q) =>
     })
     .transform(({ pathParameters: path, queryStringParameters }, context) => {
       const query = queryStringParameters as z.infer<Q>;
-      const { key = path.key, versionId, etag } = query;
-      if (key !== undefined) return { location: { bucket: path.bucket, key, versionId, etag }, query };
+      const { key = path.key, versionId, etag, owner, requestPayer } = query;
+      const location = { bucket: path.bucket, versionId, etag, owner, requestPayer };
+      if (key !== undefined) return { location: { ...location, key }, query };
       context.addIssue({ code: 'custom', path: ['key'], message: 'neither the path nor ?key= names an object' });
       return z.NEVER;
     });

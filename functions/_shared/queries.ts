@@ -1,23 +1,24 @@
 import * as z from 'zod';
 import { Cursor } from './cursor.ts';
-import { ETag, GateQuery, ObjectKey, Selection } from './schemas.ts';
+import { ETag, GateQuery, ObjectKey, Selection, Terms, TermsQuery } from './schemas.ts';
 
 /** What each route's query may say. Parameters that are not known are refused. */
 
-/** Which object, and which of its versions. */
-const Version = {
+/** Which object, which of its versions, and on which terms it is read. */
+const Meant = {
   key: ObjectKey.optional().describe('Instead of the path, for keys that it cannot carry: // and .. are lost there.'),
   versionId: z.string().min(1).max(1024).optional(),
   etag: ETag.optional().describe('Only if the object is still this one.'),
+  ...TermsQuery,
 };
 
 export const ImageQuery = z.strictObject({
-  ...Version,
+  ...Meant,
   offset: z.coerce.number().int().min(0).default(0).describe('Where lists of snapshots and bitmaps go on.'),
 });
 
 export const CheckQuery = z.strictObject({
-  ...Version,
+  ...Meant,
   deep: z.enum(['true', 'false']).default('false').describe('Whether compressed clusters are decompressed, too.'),
 });
 
@@ -28,11 +29,12 @@ const MapPosition = z.strictObject({
   versionId: z.string().max(1024).optional(),
   /** All files of the chain, as they were. */
   files: z.string(),
+  ...Terms,
   ...Selection,
 });
 
 export const MapQuery = z.strictObject({
-  ...Version,
+  ...Meant,
   cursor: Cursor(MapPosition).optional().describe('Of the page before, with all that was asked for there.'),
   limit: z.coerce.number().int().min(1).max(10_000).default(1_000),
   from: z.coerce
@@ -53,6 +55,7 @@ export const ObjectsQuery = z.strictObject({
     .optional()
     .describe('Of the page before.'),
   limit: z.coerce.number().int().min(1).max(1000).default(1000),
+  ...TermsQuery,
 });
 
 export const StartQuery = z.strictObject({

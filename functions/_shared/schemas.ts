@@ -15,6 +15,19 @@ export const ObjectKey = z
 /** An account that a bucket has to belong to: another's of the same name is not used. */
 const Account = z.string().regex(/^\d{12}$/, 'not an account');
 
+/** On which terms a bucket is read: whose it has to be, and whether we pay for it. */
+export const Terms = { owner: Account.optional(), requestPayer: z.boolean().optional() };
+
+/** The same in a query. */
+export const TermsQuery = {
+  owner: Terms.owner.describe('The account that the bucket has to belong to.'),
+  requestPayer: z
+    .enum(['true', 'false'])
+    .transform((said) => said === 'true')
+    .optional()
+    .describe('Whether the deployment pays for what is read, where the bucket’s owner does not.'),
+};
+
 export const Target = z.object({ bucket: BucketName, key: ObjectKey, owner: Account.optional() });
 /** With or without its quotes, as people and events have it. */
 export const ETag = z
@@ -26,7 +39,7 @@ export const ETag = z
 export const Location = Target.extend({
   versionId: z.string().min(1).max(1024).optional(),
   etag: ETag.optional(),
-  requestPayer: z.boolean().optional(),
+  ...Terms,
 });
 export const Pin = Location.extend({ etag: ETag, size: z.int().nonnegative() });
 

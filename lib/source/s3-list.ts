@@ -1,4 +1,5 @@
 import { ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import { inS3Words, type S3Terms } from './s3.ts';
 import { type RetryOptions, retried } from './s3-retried.ts';
 
 export interface ListedObject {
@@ -9,7 +10,7 @@ export interface ListedObject {
   readonly lastModified: Date;
 }
 
-export interface ListRequest {
+export interface ListRequest extends S3Terms {
   readonly bucket: string;
   readonly prefix: string;
   /** Only keys after this one, in the order of their UTF-8 bytes. */
@@ -37,11 +38,11 @@ const LAST = '\u{10ffff}';
  */
 export async function listObjects(
   client: S3Client,
-  { bucket, prefix, after, limit, delimiter }: ListRequest,
+  { bucket, prefix, after, limit, delimiter, ...terms }: ListRequest,
   options: RetryOptions = {},
 ): Promise<ListedPage> {
   const place = { Bucket: bucket, Prefix: prefix, Delimiter: delimiter };
-  const command = new ListObjectsV2Command({ ...place, StartAfter: after, MaxKeys: limit });
+  const command = new ListObjectsV2Command({ ...place, ...inS3Words(terms), StartAfter: after, MaxKeys: limit });
   const page = await retried(client, { bucket, key: prefix, pinned: false }, options, (abortSignal) =>
     client.send(command, { abortSignal }),
   );

@@ -14,16 +14,20 @@ import type { Place } from './s3-errors.ts';
 import { type RetryOptions, retried } from './s3-retried.ts';
 import { HEAD_LENGTH, withHead } from './with-head.ts';
 
+/** On which terms a bucket is read. */
+export interface S3Terms {
+  /** The account that it has to belong to. */
+  readonly owner?: string | undefined;
+  /** Whether we pay for what is read, where its owner does not. */
+  readonly requestPayer?: boolean | undefined;
+}
+
 /** Where an object lies, and optionally which version of it is meant. */
-export interface S3Location {
+export interface S3Location extends S3Terms {
   readonly bucket: string;
   readonly key: string;
   readonly versionId?: string | undefined;
   readonly etag?: string | undefined;
-  /** The account that the bucket has to belong to. */
-  readonly owner?: string | undefined;
-  /** Whether we pay for what is read, where the bucket's owner does not. */
-  readonly requestPayer?: boolean | undefined;
 }
 
 /** One exact version of an object. Every GET carries the ETag, and the version where the bucket keeps versions. */
@@ -113,12 +117,13 @@ async function headOf(client: S3Client, location: S3Location, signal: AbortSigna
   return pinOf(location, answer, answer.ContentLength ?? 0);
 }
 
-function objectOf({ bucket, key, versionId, etag, owner, requestPayer }: S3Location) {
+function objectOf({ bucket, key, versionId, etag, ...terms }: S3Location) {
+  return { Bucket: bucket, Key: key, VersionId: versionId, IfMatch: etag, ...inS3Words(terms) };
+}
+
+/** Terms as every request for reading has them. */
+export function inS3Words({ owner, requestPayer }: S3Terms) {
   return {
-    Bucket: bucket,
-    Key: key,
-    VersionId: versionId,
-    IfMatch: etag,
     ...(owner ? { ExpectedBucketOwner: owner } : {}),
     ...(requestPayer ? { RequestPayer: 'requester' as const } : {}),
   };

@@ -38,7 +38,7 @@ API.endpoint = `http://127.0.0.1:${http}`;
 // The HTTP API's own tests. Where serverless-offline does otherwise than API Gateway, they say so and leave it out: its one
 // id for all requests, its own answers to preflights, paths that it does not decode. It knows no IAM, and says null for
 // what API Gateway leaves out.
-describe.each(['protocol', 'openapi', 'conversions', 'maps', 'checks'])(
+describe.each(['protocol', 'openapi', 'conversions', 'maps', 'checks', 'terms'])(
   'over serverless-offline, %s',
   async (suite) => {
     await import(`../http/${suite}.test.ts`);
