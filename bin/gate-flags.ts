@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { UnqcowError } from '../lib/errors.ts';
 import type { Gate } from '../lib/jobs/gate.ts';
 import type { Passphrases } from '../lib/jobs/unlock.ts';
+import { namedOrAll, namedPlace } from '../lib/named.ts';
 import { parseLocation } from '../lib/source/location.ts';
 import { asUsage, UsageError } from './usage.ts';
 
@@ -16,22 +17,16 @@ export interface GateFlags {
 /** @throws UsageError for a `--map` without a name and a place. */
 export function gateOf({ allow = [], map = [], backingFormat = [] }: GateFlags): Gate {
   const places = map.map((text) => {
-    const [, name, place] = /^(.+?)=(.+)$/s.exec(text) ?? [];
-    if (name === undefined || place === undefined) throw new UsageError(`${text} is not NAME=LOCATION`);
-    asUsage(() => parseLocation(place));
-    return [name, place] as const;
+    const named = namedPlace(text);
+    if (named === undefined) throw new UsageError(`${text} is not NAME=LOCATION`);
+    asUsage(() => parseLocation(named[1]));
+    return named;
   });
   return {
     allow,
     places: Object.fromEntries(places),
     backingFormats: Object.fromEntries(backingFormat.map(namedOrAll)),
   };
-}
-
-/** `NAME=VALUE` speaks of one file, `VALUE` of all. */
-export function namedOrAll(text: string): readonly [name: string, value: string] {
-  const at = text.lastIndexOf('=');
-  return at < 0 ? ['', text] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 /**

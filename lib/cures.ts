@@ -71,8 +71,9 @@ export const CURES: Readonly<Record<ErrorCode, string>> = {
   BAD_SIZE: NOT_OURS,
   BAD_L2_BITS: NOT_OURS,
   EXTERNAL_REF_DENIED:
-    'If you trust the image, allow where it leads (`--allow`, `gate.allow`) or say where the file lies (`--map`, `gate.places`).',
-  BACKING_FORMAT_REQUIRED: 'Say it: `--backing-format`, or `gate.backingFormats`; or set it with `qemu-img rebase -u`.',
+    'If you trust the image, allow where it leads (`--allow`, `gate.allow`) or say where the file lies (`--map`, `gate.places`, `?place=`).',
+  BACKING_FORMAT_REQUIRED:
+    'Say it: `--backing-format`, `gate.backingFormats` or `?backingFormat=`; or set it with `qemu-img rebase -u`.',
   BACKING_LOOP: 'Say where the right backing file lies: `--map NAME=LOCATION`.',
   BACKING_TOO_DEEP: 'Flatten the chain where it lies: `qemu-img convert`, or `qemu-img commit`.',
   COMPRESSED_IN_DATA_FILE: NOT_OURS,

@@ -63,7 +63,7 @@ export function httpHandler<S extends z.ZodType>(
     .handler(async (event, context) => {
       const said = withoutNulls(event);
       const caller = new Caller(deps.config, said);
-      return handle(request.parse(said), { caller, event: said, context });
+      return handle(request.parse(withLists(said)), { caller, event: said, context });
     });
   return answering(deps, async (event, context) => {
     const answered = await answer(event, context);
@@ -92,6 +92,19 @@ export function answering(
 /** What a request has nothing of, API Gateway leaves out; others that speak its format say null. */
 const withoutNulls = (event: APIGatewayProxyEventV2): APIGatewayProxyEventV2 =>
   Object.fromEntries(Object.entries(event).filter(([, value]) => value !== null)) as never;
+
+/**
+ * A parameter that is given more than once, as a list. API Gateway makes one text of it, with commas between; but there may
+ * be commas in each.
+ */
+function withLists(event: APIGatewayProxyEventV2) {
+  const { rawQueryString, queryStringParameters: joined } = event;
+  if (joined === undefined) return event;
+  const given = new URLSearchParams(rawQueryString);
+  const lists = [...new Set(given.keys())].map((name) => [name, given.getAll(name)] as const);
+  const repeated = Object.fromEntries(lists.filter(([, each]) => each.length > 1));
+  return { ...event, queryStringParameters: { ...joined, ...repeated } };
+}
 
 /** Where the gateway answers preflights itself it also puts its own headers in the place of these. */
 function corsFor(origins: readonly string[]): HttpMiddleware[] {

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEFAULT_OPTIONS } from '../../lib/jobs/conversion.ts';
+import { namedOrAll, namedPlace } from '../../lib/named.ts';
 import { OVERWRITES } from '../../lib/sink/s3-condition.ts';
 import { ENCRYPTIONS, STORAGE_CLASSES } from '../../lib/sink/s3-description.ts';
 import { SecretArn } from './config.ts';
@@ -77,12 +78,15 @@ const S3Url = z
 
 /** Prefixes that names inside an image may lead under. */
 const Allow = z.array(S3Url).max(100);
+/** Of a file, as the image above it has it. */
+const Name = z.string().max(1024);
+const BackingFormat = z.enum(['raw', 'qcow', 'qcow2']);
 
 /** What of S3 the names inside an image may lead to. Without it, to nothing. */
 const References = z.strictObject({
   allow: Allow.default([]),
-  places: z.record(z.string().max(1024), S3Url).default({}),
-  backingFormats: z.record(z.string().max(1024), z.enum(['raw', 'qcow', 'qcow2'])).default({}),
+  places: z.record(Name, S3Url).default({}),
+  backingFormats: z.record(Name, BackingFormat).default({}),
 });
 
 const Snapshot = z.string().min(1).max(1024);
@@ -90,20 +94,40 @@ const Snapshot = z.string().min(1).max(1024);
 /** Which disk of an image is meant. */
 export const Selection = { snapshot: Snapshot.optional(), gate: References.optional() };
 
-/** The same in a query: lists with commas between. */
+/** What a parameter says that may be given more than once: a list, also where it is given once. */
+const listOf = (said: unknown): unknown[] => [said].flat();
+const apart = (text: unknown) => (typeof text === 'string' ? text.split(',') : text);
+
+const Place = z
+  .string()
+  .refine((text) => namedPlace(text) !== undefined, 'expected NAME=s3://…')
+  .transform((text): unknown => namedPlace(text))
+  .pipe(z.tuple([Name, S3Url]));
+const StatedFormat = z
+  .string()
+  .transform((text): unknown => namedOrAll(text))
+  .pipe(z.tuple([Name, BackingFormat]));
+
+/** The same in a query, by the command line's words. */
 export const GateQuery = {
   allow: z
-    .string()
-    .transform((text) => text.split(','))
-    .pipe(Allow)
-    .optional(),
-  backingFormat: z.enum(['raw', 'qcow', 'qcow2']).optional(),
+    .preprocess((said) => listOf(said).flatMap(apart), Allow)
+    .optional()
+    .describe('Prefixes under which names inside the image may lead; also in one, with commas between.'),
+  place: z
+    .preprocess(listOf, z.array(Place).max(100))
+    .optional()
+    .describe('NAME=s3://bucket/key: where a name inside the image lies, whatever it looks like.'),
+  backingFormat: z
+    .preprocess(listOf, z.array(StatedFormat).max(100))
+    .optional()
+    .describe('[NAME=]FORMAT: raw, qcow or qcow2, of that backing file, or of all that do not state it.'),
 };
 
-/** What a query lets an image reach. A format that is stated is that of every backing file which does not say its own. */
-export function gateOf({ allow = [], backingFormat }: z.infer<z.ZodObject<typeof GateQuery>>) {
-  if (allow.length === 0) return undefined;
-  return { allow, places: {}, backingFormats: backingFormat === undefined ? {} : { '': backingFormat } };
+/** What a query lets an image reach; nothing if it says nothing of that. */
+export function gateOf({ allow = [], place = [], backingFormat = [] }: z.infer<z.ZodObject<typeof GateQuery>>) {
+  if (allow.length + place.length + backingFormat.length === 0) return undefined;
+  return { allow, places: Object.fromEntries(place), backingFormats: Object.fromEntries(backingFormat) };
 }
 
 /** Secrets with passphrases: by the name that the image above has for a file, under the empty name for all others. */

@@ -31,7 +31,7 @@ export async function signedFetch({ api, region, credentials }: ApiAccess, reque
     hostname: api.hostname,
     method,
     path,
-    query: Object.fromEntries(query),
+    query: Object.fromEntries([...new Set(query.keys())].map((name) => [name, query.getAll(name)])),
     headers: { ...request.headers, host: api.host },
     body,
   });

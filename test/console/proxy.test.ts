@@ -70,6 +70,13 @@ describe('unqcow console', () => {
     expect(JSON.stringify(headers)).not.toContain(token);
   });
 
+  it('signs a parameter that is given more than once', async () => {
+    await ask('/maps/vms?place=a%3Ds3%3A%2F%2Fvms%2Fa%2C1&place=b%3Ds3%3A%2F%2Fvms%2Fb&limit=1', known());
+    const [seen] = arrived as [(typeof arrived)[0]];
+    expect(new URL(seen.url, origin).searchParams.getAll('place')).toEqual(['a=s3://vms/a,1', 'b=s3://vms/b']);
+    expect(seen.headers.authorization).toBe(await signatureOf(seen));
+  });
+
   it('passes bodies on, and of headers only those that it knows', async () => {
     const headers = known({ 'content-type': 'application/json', 'idempotency-key': 'k', cookie: 'c=1', origin });
     const answer = await ask('/conversions', headers, { method: 'POST', body: '{"source":{}}' });
@@ -117,9 +124,10 @@ async function signatureOf({ method, url, headers, body }: (typeof arrived)[0]):
   const signer = new SignatureV4({ service: 'execute-api', region, credentials, sha256: Sha256 });
   const stamp = String(headers['x-amz-date']).replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5');
   const own = names.filter((name) => !name.startsWith('x-amz-'));
+  const query = Object.fromEntries([...searchParams.keys()].map((name) => [name, searchParams.getAll(name)]));
   const signed = await signer.sign(
     {
-      ...{ protocol: 'http:', hostname, method, path: pathname, query: Object.fromEntries(searchParams) },
+      ...{ protocol: 'http:', hostname, method, path: pathname, query },
       headers: Object.fromEntries(own.map((name) => [name, String(headers[name])])),
       body: body === '' ? undefined : body,
     },

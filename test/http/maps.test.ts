@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { MapEntry } from '../../lib/format/map.ts';
 import { usePipeline } from '../pipeline/use-pipeline.ts';
 import type { RecipeName } from '../recipes.ts';
+import { COPIED, imageBytes } from '../support/hostile.ts';
 import { useQemu } from '../support/use-qemu.ts';
 import { type Answer, API, ask } from './ask.ts';
 
@@ -149,6 +151,86 @@ describe('GET /maps/{bucket}/{key+}', () => {
       expect(answer.body.at).toContain('cursor');
     },
   );
+});
+
+describe('GET /maps/{bucket}/{key+} of a chain as OpenStack and libvirt make it', () => {
+  // Absolute names and no stated formats. What is in them means something to queries, and to lists with commas.
+  const [MIDDLE, BASE] = ['/var/lib/nova/_base/0a,1b', '/srv/a&b %2F+ü'];
+  const file = (name: string) => join(qemu.folder, `chain-${name}`);
+  beforeAll(async () => {
+    const images = {
+      overlay: imageBytes({ backing: MIDDLE }),
+      middle: imageBytes({ backing: BASE, l2: [0n, 0n, COPIED | 0x5000n], data: [Buffer.alloc(4096, 2)] }),
+      base: Buffer.alloc(32_768, 3),
+    };
+    for (const [name, bytes] of Object.entries(images)) {
+      writeFileSync(file(name), bytes);
+      await pipeline.put(file(name), `chain/${name},1`);
+    }
+  });
+
+  type Said = [name: string, value: string];
+  const at = (name: string) => `s3://${pipeline.stack.buckets.images}/chain/${name},1`;
+  const asked = (...said: Said[]) => mapPath('chain/overlay,1', `?${new URLSearchParams(said)}`);
+  const place = (name: string, where: string): Said => ['place', `${name}=${where}`];
+  const places = () => [place(MIDDLE, at('middle')), place(BASE, at('base'))];
+  const formats: Said[] = [
+    ['backingFormat', 'qcow2'],
+    ['backingFormat', `${BASE}=raw`],
+  ];
+
+  it('says page by page what qemu-img map says, once it is told where each file lies and what it is', async () => {
+    const answers = await pages(asked(...places(), ...formats, ['limit', '1']));
+    const middle = ['backing.driver=qcow2', `backing.file.filename=${file('middle')}`];
+    const base = ['backing.backing.driver=raw', `backing.backing.file.filename=${file('base')}`];
+    const chain = ['driver=qcow2', `file.filename=${file('overlay')}`, ...middle, ...base].join(',');
+    const expected = execFileSync('qemu-img', ['map', '--output=json', '--image-opts', chain], { encoding: 'utf8' });
+    expect(answers.flatMap(({ body }) => body.map).map(asQemu)).toEqual(JSON.parse(expected));
+    expect(answers.length).toBeGreaterThan(3);
+  });
+
+  it('opens nothing at names that it is not told of, and guesses no format', async () => {
+    const denied = { status: 403, body: { code: 'EXTERNAL_REF_DENIED' } };
+    expect(await ask(pipeline, asked(...formats))).toMatchObject(denied);
+    expect(await ask(pipeline, asked(...places().slice(0, 1), ...formats))).toMatchObject(denied);
+    const unstated = { status: 422, body: { code: 'BACKING_FORMAT_REQUIRED' } };
+    expect(await ask(pipeline, asked(...places()))).toMatchObject(unstated);
+  });
+
+  it('opens no place that the caller may not read, and does not ask the store about it', async () => {
+    const elsewhere = place(MIDDLE, `s3://${pipeline.stack.buckets.raw}/middle`);
+    expect(await ask(pipeline, asked(elsewhere, ...formats))).toMatchObject({
+      status: 403,
+      body: { code: 'NOT_ALLOWED' },
+      requests: 0,
+    });
+  });
+
+  it.each([
+    ['place', 'base'],
+    ['place', '=s3://images/base'],
+    ['place', 'base=/etc/passwd'],
+    ['place', 'base=file:///etc/passwd'],
+    ['backingFormat', 'vmdk'],
+    ['backingFormat', 'base='],
+  ])('refuses what is none: %s=%s, also among others', async (name, value) => {
+    for (const others of [[], [...places(), ...formats]]) {
+      const answer = await ask(pipeline, asked(...others, [name, value]));
+      expect(answer).toMatchObject({ status: 400, body: { code: 'BAD_REQUEST' }, requests: 0 });
+      expect(answer.body.at).toMatch(new RegExp(`^queryStringParameters\\.${name}\\.`));
+    }
+  });
+
+  it('refuses a parameter twice that is taken once', async () => {
+    const answer = await ask(pipeline, asked(['limit', '1'], ['limit', '2']));
+    expect(answer).toMatchObject({ status: 400, body: { at: 'queryStringParameters.limit' }, requests: 0 });
+  });
+
+  it('refuses more words than a cursor has room for, rather than to break off after a page', async () => {
+    const many = Array.from({ length: 60 }, (_, i) => place(`${'n'.repeat(60)}${i}`, at('base')));
+    const answer = await ask(pipeline, asked(...places(), ...many, ...formats, ['limit', '1']));
+    expect(answer).toMatchObject({ status: 400, body: { code: 'BAD_REQUEST' } });
+  });
 });
 
 describe('GET /objects/{bucket}', () => {

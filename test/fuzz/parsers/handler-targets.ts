@@ -88,7 +88,8 @@ const REQUESTS = {
   'get-image': request('GET', '/images/images/in/disk.qcow2', object),
   'get-map': request('GET', '/maps/images/in/disk.qcow2', {
     pathParameters: object.pathParameters,
-    queryStringParameters: { limit: '2', snapshot: '1' },
+    rawQueryString: 'place=base=s3://images/in/base&place=b=s3://images/in/b',
+    queryStringParameters: { limit: '2', snapshot: '1', place: 'base=s3://images/in/base,b=s3://images/in/b' },
   }),
   'check-image': request('GET', '/checks/images/in/disk.qcow2', {
     pathParameters: object.pathParameters,
@@ -190,7 +191,15 @@ export async function handlerTargets({ deps, put }: HandlerWorld): Promise<Targe
 function asEvent(mutated: unknown) {
   const { requestContext, rawPath } = REQUESTS['get-image'];
   const event = (typeof mutated === 'object' && mutated !== null ? mutated : {}) as Record<string, unknown>;
-  return { rawPath, ...event, headers: stringsOf(event.headers), requestContext, body: event.body } as never;
+  const rawQueryString = String(event.rawQueryString ?? '');
+  return {
+    rawPath,
+    ...event,
+    rawQueryString,
+    headers: stringsOf(event.headers),
+    requestContext,
+    body: event.body,
+  } as never;
 }
 
 const stringsOf = (headers: unknown) =>
