@@ -167,7 +167,7 @@ const doctor = program
   .addHelpText(
     'after',
     examples([
-      'unqcow doctor                                     # versions and credentials',
+      'unqcow doctor                                     # versions, credentials, and whether S3 is reached',
       'unqcow doctor s3://vms/disk.qcow2                 # can it be read?',
       'unqcow doctor s3://vms/disk.qcow2 s3://raw/disk.raw',
       'unqcow doctor s3://vms/disk.qcow2 --request-payer',

@@ -5,6 +5,7 @@ import { CURES } from '../../lib/cures.ts';
 import { UnqcowError } from '../../lib/errors.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { openAny } from '../../lib/format/open-any.ts';
+import type { Stores } from '../../lib/jobs/stores.ts';
 import { abortUpload, createUpload } from '../../lib/sink/s3-multipart.ts';
 import { type Location, parseLocation } from '../../lib/source/location.ts';
 import type { S3Terms } from '../../lib/source/s3.ts';
@@ -32,7 +33,7 @@ export async function doctor(image: string | undefined, target: string | undefin
   const findings = [versions()];
   const terms = termsOf(flags);
   const isS3 = [image, target].some((name) => name?.startsWith('s3://'));
-  if (isS3 || image === undefined) findings.push(await credentials());
+  if (isS3 || image === undefined) findings.push(...(await storeFindings()));
   let size: bigint | undefined;
   if (image !== undefined) {
     const [finding, found] = await readable(image, terms);
@@ -62,19 +63,57 @@ function versions(): Finding {
   };
 }
 
-async function credentials(): Promise<Finding> {
-  const { config } = (await theStores()).reader;
+/** Without credentials nothing can be asked. */
+async function storeFindings(): Promise<Finding[]> {
+  const { reader } = await theStores();
+  const found = await credentials(reader);
+  return found.ok ? [found, await endpoint(reader)] : [found];
+}
+
+type Reader = Stores['reader'];
+
+const CREDENTIALS_CURE =
+  'Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_REGION; or run `aws sso login`.';
+
+async function credentials({ config }: Reader): Promise<Finding> {
   const check = 'S3 credentials';
   try {
     const { accessKeyId, expiration } = await config.credentials();
     const region = await config.region();
-    const endpoint = process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL ?? 'AWS';
     const until = expiration ? `, until ${expiration.toISOString()}` : '';
-    return { check, ok: true, says: `…${accessKeyId.slice(-4)}${until}, region ${region}, ${endpoint}` };
+    return { check, ok: true, says: `…${accessKeyId.slice(-4)}${until}, region ${region}` };
   } catch (error) {
+    return { check, ok: false, says: (error as Error).message, cure: CREDENTIALS_CURE };
+  }
+}
+
+/** Milliseconds that an answer is waited for. */
+const PATIENCE = 5_000;
+
+/** Refusals that speak of who asks, not of what is asked: credentials that were found are not those of this S3. */
+const STRANGER: readonly (string | undefined)[] = [
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'ExpiredToken',
+  'InvalidToken',
+];
+
+/** Whether anybody answers there. That whoever asks may not list buckets is no fault: most may not. */
+async function endpoint(reader: Reader): Promise<Finding> {
+  const check = 'S3 endpoint';
+  const where = process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL ?? 'AWS';
+  const signal = AbortSignal.timeout(PATIENCE);
+  const { answerOf } = await import('../../lib/source/s3-answer.ts');
+  try {
+    const { status, refusal } = await answerOf(reader, signal);
+    if (!STRANGER.includes(refusal)) return { check, ok: true, says: `${where} answers (${status})` };
+    return { check, ok: false, says: `${where} answers ${refusal}`, cure: CREDENTIALS_CURE };
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException;
+    const why = signal.aborted ? `nothing within ${PATIENCE / 1000} s` : message || code;
     const cure =
-      'Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_REGION; or run `aws sso login`.';
-    return { check, ok: false, says: (error as Error).message, cure };
+      'See that AWS_ENDPOINT_URL_S3 and AWS_REGION are right, that it runs, and that no firewall is between.';
+    return { check, ok: false, says: `${where} does not answer: ${why}`, cure };
   }
 }
 

@@ -5,12 +5,14 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { drawMap } from '../../bin/picture.ts';
 import type { MapEntry } from '../../lib/format/map.ts';
+import { answers, answersText, isSilent, useFaultyS3 } from '../support/faulty-s3.ts';
 import { useStore } from '../support/store.ts';
 import { useQemu } from '../support/use-qemu.ts';
 import { unqcow } from './run.ts';
 
 const run = promisify(execFile);
 const store = useStore();
+const seen = useFaultyS3(() => store.s3.target.endpoint);
 const qemu = useQemu();
 let image: string;
 beforeAll(async () => {
@@ -135,27 +137,74 @@ describe('unqcow doctor', () => {
     ]);
   });
 
-  it('says of S3 whether it can be read and written, and leaves no upload open', async () => {
+  /** With the store's own environment, but for what is said. */
+  const doctor = (names: string[], env: Readonly<Record<string, string>> = {}) => {
     const { endpoint, region, credentials } = store.s3.target;
-    const env = {
-      ...process.env,
+    return unqcow(['doctor', '--json', ...names], undefined, {
       AWS_ENDPOINT_URL_S3: endpoint,
       AWS_REGION: region,
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    };
-    const doctor = async (...names: string[]) =>
-      run('bin/unqcow', ['doctor', '--json', ...names], { env }).catch((failed: { stdout: string }) => failed);
+      ...env,
+    });
+  };
+
+  it('says of S3 whether it can be read and written, and leaves no upload open', async () => {
     const { bucket } = store.s3;
     const [target, missing] = [`s3://${bucket}/disk.raw`, `s3://${bucket}/missing.qcow2`];
-    expect(findings((await doctor(missing, target)).stdout).slice(1)).toEqual([
+    expect(findings((await doctor([missing, target])).stdout).slice(1)).toEqual([
+      fine,
       fine,
       { ok: false, code: 'SOURCE_NOT_FOUND', cured: true },
       fine,
     ]);
     expect(await store.openUploads()).toEqual([]);
-    const elsewhere = (await doctor(missing, `s3://${bucket}-none/disk.raw`)).stdout;
+    const elsewhere = (await doctor([missing, `s3://${bucket}-none/disk.raw`])).stdout;
     expect(findings(elsewhere).at(-1)).toEqual({ ok: false, code: 'DESTINATION_NOT_FOUND', cured: true });
+  });
+
+  describe('without names', () => {
+    const failed = { ok: false, code: undefined, cured: true };
+
+    it('finds nothing wrong where S3 answers, in one request', async () => {
+      const { code, stdout } = await doctor([], { AWS_ENDPOINT_URL_S3: seen.endpoint });
+      expect(code).toBe(0);
+      expect(findings(stdout)).toEqual([fine, fine, fine]);
+      expect(stdout).toContain(`${seen.endpoint} answers (200)`);
+      expect(seen.requests).toHaveLength(1);
+    });
+
+    it.each([answers(403, 'AccessDenied'), answers(503, 'SlowDown'), answersText(404, '<html>none</html>')])(
+      'takes a refusal for an answer: %j',
+      async (refusal) => {
+        seen.next(refusal);
+        const { code, stdout } = await doctor([], { AWS_ENDPOINT_URL_S3: seen.endpoint });
+        expect(code).toBe(0);
+        expect(findings(stdout).at(-1)).toEqual(fine);
+      },
+    );
+
+    it('says that nobody answers, and what to do', async () => {
+      const { code, stdout } = await doctor([], { AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1' });
+      expect(code).toBe(1);
+      expect(findings(stdout)).toEqual([fine, fine, failed]);
+      expect(stdout).toContain('http://127.0.0.1:1 does not answer: connect ECONNREFUSED');
+    });
+
+    it('waits 5 s for whoever takes the call and says nothing', async () => {
+      seen.next(isSilent);
+      const { code, stdout } = await doctor([], { AWS_ENDPOINT_URL_S3: seen.endpoint });
+      expect(code).toBe(1);
+      expect(findings(stdout).at(-1)).toEqual(failed);
+      expect(stdout).toContain('does not answer: nothing within 5 s');
+    });
+
+    it('says that its credentials are not those of this S3', async () => {
+      const { code, stdout } = await doctor([], { AWS_ACCESS_KEY_ID: 'nobody' });
+      expect(code).toBe(1);
+      expect(findings(stdout).at(-1)).toEqual(failed);
+      expect(stdout).toContain('answers InvalidAccessKeyId');
+    });
   });
 });
 
