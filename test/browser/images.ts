@@ -34,6 +34,7 @@ export async function putImages({ folder, pipeline }: Console): Promise<string> 
   qemu('qemu-img', 'create', '-q', '-u', '-f', 'qcow2', '-b', 'loop.qcow2', '-F', 'qcow2', 'itself.qcow2', '1M');
   qemu('qemu-img', 'create', '-q', '-u', '-f', 'qcow2', '-b', '../secret.raw', '-F', 'raw', 'outside.qcow2', '1M');
   qemu('qemu-img', 'create', '-q', '-u', '-f', 'qcow', '-b', 'debian.qcow2', '-F', 'qcow2', 'unsaid.qcow', '1M');
+  writeFileSync(join(folder, 'absolute.qcow2'), imageBytes({ backing: '/srv/a,b', size: 64n << 20n, clusterBits: 16 }));
   const many = Array.from({ length: SNAPSHOTS }, (_, i) => ({ name: `daily ${i}` }));
   writeFileSync(join(folder, 'snapshots.qcow2'), imageBytes(withSnapshots(many)));
   writeFileSync(join(folder, 'notes.txt'), 'no image at all\n');
@@ -45,7 +46,7 @@ export async function putImages({ folder, pipeline }: Console): Promise<string> 
     put('debian.qcow2', 'vms/debian.qcow2'),
     put('overlay.qcow2', 'vms/overlay.qcow2'),
     put('itself.qcow2', 'vms/loop.qcow2'),
-    ...['outside.qcow2', 'unsaid.qcow', 'snapshots.qcow2'].map((file) => put(file, `vms/${file}`)),
+    ...['outside.qcow2', 'unsaid.qcow', 'absolute.qcow2', 'snapshots.qcow2'].map((file) => put(file, `vms/${file}`)),
     put('deep.qcow2', 'vms/deep.qcow2'),
     put('damaged.qcow2', 'vms/damaged.qcow2'),
     put('overlay.qcow2', `odd/${HOSTILE}.qcow2`),

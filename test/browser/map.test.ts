@@ -142,6 +142,20 @@ describe('the map of an image', () => {
     await expect.poll(() => readout(page)).toMatch(/: data, in the file at 0x/);
   });
 
+  it('shows a backing file of an absolute name and no stated format, where it is told where that lies', async () => {
+    const { images } = console.pipeline.stack.buckets;
+    const page = await console.open(mapOf('vms/absolute.qcow2'));
+    await page.getByRole('alert').waitFor();
+    await page.locator('summary', { hasText: 'Files that the image names' }).click();
+    await page.getByLabel('Lie elsewhere').fill(`/srv/a,b=s3://${images}/vms/debian.qcow2\n/x=s3://${images}/vms/x`);
+    await page.getByLabel('Formats of backing files').fill('raw\n/srv/a,b=qcow2');
+    await page.getByRole('button', { name: 'Apply' }).click();
+    await page.getByText('data of the backing file').waitFor();
+    await page.getByRole('link', { name: 'Overview' }).click();
+    await page.getByText('only where you allow it').waitFor();
+    expect(await page.locator('.chain li').count()).toBe(2);
+  });
+
   it('shows the disk as it was in a snapshot, whatever that is called', async () => {
     const bucket = console.pipeline.stack.buckets.images;
     const page = await console.open(`image?${new URLSearchParams({ bucket, key: 'vms/debian.qcow2' })}`);

@@ -108,9 +108,14 @@ export interface ConversionRequest {
   readonly destination: { readonly bucket: string; readonly key: string };
   readonly snapshot?: string | undefined;
   readonly options?: { readonly overwrite: boolean };
-  readonly gate?:
-    | { readonly allow: readonly string[]; readonly backingFormats: Readonly<Record<string, string>> }
-    | undefined;
+  readonly gate?: Gate | undefined;
+}
+
+/** What of S3 the names inside an image may lead to. */
+export interface Gate {
+  readonly allow: readonly string[];
+  readonly places: Readonly<Record<string, string>>;
+  readonly backingFormats: Readonly<Record<string, string>>;
 }
 
 export interface ViewRequest extends Pick<ConversionRequest, 'snapshot' | 'gate'> {

@@ -39,12 +39,14 @@ export class Refusal extends Error {
 
 const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-export type Query = Readonly<Record<string, string | number | undefined>>;
+/** A list is a parameter that is given more than once. */
+export type Query = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
 /** @throws Refusal */
 async function ask<T>(path: string, query: Query, init: RequestInit = {}): Promise<T> {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== '');
-  const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  const given = Object.entries(query).flatMap(([name, value]) => [value].flat().map((each) => [name, each] as const));
+  const said = given.filter(([, value]) => value !== undefined && value !== '');
+  const search = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
   const headers = { accept: 'application/json', ...(token() ? { authorization: `Bearer ${token()}` } : {}) };
   let response: Response;
   try {

@@ -1,5 +1,5 @@
 import { besides, isPlainRelative } from '../../../lib/relative-name.ts';
-import type { ImageInfo } from './answers.ts';
+import type { Gate, ImageInfo } from './answers.ts';
 import { api, type ObjectName, Refusal } from './api.ts';
 
 /** A file below an image in its chain, as far as one could look into it. */
@@ -25,26 +25,39 @@ const MOST = 64;
  * looks at this page may. Ends at a raw file, at a file that backs nothing, or at one that cannot be reached. Costs a
  * `GET /images` for each, of a raw one a listing of one object. No disk is read.
  */
-export async function* filesBelow(image: ImageInfo, from: ObjectName, stated?: string): AsyncGenerator<ChainFile> {
-  const seen = new Set([from.key]);
+export async function* filesBelow(image: ImageInfo, from: ObjectName, gate?: Gate): AsyncGenerator<ChainFile> {
+  const seen = new Set([idOf(from)]);
   let [info, above]: [ImageInfo | undefined, ObjectName] = [image, from];
   while (info?.['backing-filename'] !== undefined) {
     const name: string = info['backing-filename'];
+    const stated = said(gate?.backingFormats, name) ?? gate?.backingFormats[''];
     const file = { name, format: info['backing-filename-format'] ?? stated };
-    const at = { bucket: above.bucket, key: besides(above.key, name) };
-    const reached: ChainFile = isPlainRelative(name)
+    const at = placeOf(name, above, gate);
+    const reached: ChainFile = at
       ? await lookInto(file, at, seen)
       : { ...file, because: 'only a name beside the image is followed' };
     yield reached;
-    [info, above] = [reached.info, at];
+    [info, above] = [reached.info, at ?? above];
   }
+}
+
+const idOf = ({ bucket, key }: ObjectName) => `${bucket}/${key}`;
+
+const said = (all: Readonly<Record<string, string>> = {}, name: string) =>
+  Object.hasOwn(all, name) ? all[name] : undefined;
+
+/** Where a name leads: to the place that is said of it, or beside the image above. */
+function placeOf(name: string, above: ObjectName, gate: Gate | undefined): ObjectName | undefined {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+?)(?:\?versionId=.*)?$/s.exec(said(gate?.places, name) ?? '') ?? [];
+  if (bucket !== undefined && key !== undefined) return { bucket, key };
+  return isPlainRelative(name) ? { bucket: above.bucket, key: besides(above.key, name) } : undefined;
 }
 
 async function lookInto(file: ChainFile, at: ObjectName, seen: Set<string>): Promise<ChainFile> {
   const { format } = file;
-  if (seen.has(at.key)) return { ...file, because: 'the chain comes back to it' };
+  if (seen.has(idOf(at))) return { ...file, because: 'the chain comes back to it' };
   if (seen.size >= MOST) return { ...file, because: `the chain has more than ${MOST} files` };
-  seen.add(at.key);
+  seen.add(idOf(at));
   if (format === undefined) return { ...file, because: 'its format is not stated, and not guessed' };
   try {
     if (format === 'raw') return await lookAtRaw(file, at);

@@ -5,7 +5,7 @@ import { type Child, fill, h } from '../dom.ts';
 import { formatBytes, nameOf } from '../format.ts';
 import { problemView } from '../problem.ts';
 import { to } from '../routes.ts';
-import type { Meant } from './image-frame.ts';
+import { gateOf, type Meant } from './image-frame.ts';
 
 /** The image, and below it each file that backs it: those that can be reached, and the first that cannot. */
 export function chainView(info: ImageInfo, meant: Meant, gone: AbortSignal): HTMLElement | string {
@@ -24,7 +24,7 @@ export function chainView(info: ImageInfo, meant: Meant, gone: AbortSignal): HTM
 
 async function follow(info: ImageInfo, meant: Meant, gone: AbortSignal, list: HTMLElement): Promise<ChainFile[]> {
   const files: ChainFile[] = [];
-  for await (const file of filesBelow(info, { bucket: meant.bucket, key: meant.key }, meant.backingFormat)) {
+  for await (const file of filesBelow(info, { bucket: meant.bucket, key: meant.key }, gateOf(meant))) {
     if (gone.aborted) break;
     files.push(file);
     list.append(fileView(file, files.length));

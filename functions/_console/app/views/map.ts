@@ -6,7 +6,7 @@ import type { View } from '../main.ts';
 import { DiskMap } from '../map/disk-map.ts';
 import { MapPicture } from '../map/map-picture.ts';
 import { problemView } from '../problem.ts';
-import { frame, type Meant, meantBy, snapshotNote } from './image-frame.ts';
+import { frame, linesOf, type Meant, meantBy, snapshotNote } from './image-frame.ts';
 import { referencesForm } from './references.ts';
 
 /** Entries of a page: as many as the API gives at once. */
@@ -47,8 +47,9 @@ class Stopped extends Error {
   override message = 'The map ends where it could not be read on.';
 }
 
-function queryOf({ snapshot, allow, backingFormat }: Meant, more: Readonly<Record<string, number>>) {
-  return { snapshot, allow, backingFormat, limit: PAGE, ...more };
+function queryOf({ snapshot, allow, place, backingFormat }: Meant, more: Readonly<Record<string, number>>) {
+  const said = { allow, place: linesOf(place), backingFormat: linesOf(backingFormat) };
+  return { snapshot, ...said, limit: PAGE, ...more };
 }
 
 /** The stretches from a byte of the disk on, where the picture does not keep them all. */
