@@ -25,8 +25,12 @@ export function logRefusal(log: Deps['log'], { code, at, status, message, cause:
   else log.info('refused', { code, at, ...(code === 'BAD_REQUEST' ? {} : { error }) });
 }
 
-/** Middy ends a handler that overstays; what it throws then must be worth a retry, as Lambda's own word for it is. */
+/**
+ * Middy ends a handler that overstays; what it throws then must be worth a retry, as Lambda's own word for it is. Lambda
+ * counts until the answer has arrived, and the smallest functions have a seventh of a core to send it.
+ */
 export const ON_TIMEOUT = {
+  timeoutEarlyInMillis: 1_000,
   timeoutEarlyResponse: (): never => {
     throw new UnqcowError('TIMED_OUT', 'the function ran out of time');
   },

@@ -1,5 +1,4 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { once } from 'node:events';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import type { Deps } from './deps.ts';
 import { depsOnLambda } from './deps.ts';
@@ -26,8 +25,9 @@ export function onLambdaStreaming(create: (deps: Deps) => StreamedHandler) {
     const { body, ...head } = await handler(event, context);
     const out = awslambda.HttpResponseStream.from(stream, head);
     out.write(''); // sends the head, also where there is no body
-    if (body) await pipeline(Readable.from(body, { objectMode: false }), out);
-    else out.end();
+    // Not by a pipeline, which would destroy the stream where the body fails: the runtime then cannot tell Lambda why, and dies.
+    for await (const piece of body ?? []) if (!out.write(piece)) await once(out, 'drain');
+    out.end();
   };
   const { awslambda: runtime } = globalThis as { awslambda?: Partial<typeof awslambda> };
   return runtime?.streamifyResponse?.(run) ?? run;

@@ -53,6 +53,8 @@ export interface Services {
   /** The endpoint of Step Functions, once it runs. */
   stepFunctions?: string;
   readonly secretsManager?: string;
+  /** Where raw views are served, if they are. */
+  readonly viewUrl?: string;
 }
 
 export interface Buckets {

@@ -56,7 +56,11 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   const views =
     secrets && (await startFunctionUrl((event, context) => (view.handle as StreamedHandler)(event, context)));
   if (views) started.defer(() => views.close());
-  const services: Services = { store, ...(secrets ? { secretsManager: secrets.endpoint } : {}) };
+  const services: Services = {
+    store,
+    ...(secrets ? { secretsManager: secrets.endpoint } : {}),
+    ...(views ? { viewUrl: views.endpoint } : {}),
+  };
   const lambda: Lambda = (name, create) => options.lambda?.(name, create, services) ?? create();
   const deps = depsOf(options, buckets, stores, views?.endpoint);
   view.handle = lambda('view-disk', () => viewDisk.createHandler(deps) as LocalFunction) as StreamedHandler;

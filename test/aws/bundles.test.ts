@@ -12,10 +12,7 @@ const OTHERS = 700_000;
 /** Loads an artefact's module in a process of its own, and prints milliseconds. */
 const LOAD = 'const began = performance.now(); require(process.argv[1]); console.log(performance.now() - began)';
 
-// One asks Lambda's runtime for response streaming as it loads, which is nowhere else.
-const LOADABLE = [...FUNCTIONS.keys()].filter((name) => name !== 'view-disk');
-
-describe.each(LOADABLE)('the bundle of %s', (name) => {
+describe.each([...FUNCTIONS.keys()])('the bundle of %s', (name) => {
   const folder = unpack(name);
   afterAll(() => remove(folder));
   const file = join(folder, 'functions', `${name}.cjs`);

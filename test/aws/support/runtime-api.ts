@@ -1,10 +1,17 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What a function answered with, as Lambda's Invoke would tell it. */
+/** What a function answered with, as Lambda's Invoke would tell it; what it streamed as {@link Streamed}. */
 export type Outcome =
   | { readonly ok: true; readonly payload: unknown }
   | { readonly ok: false; readonly errorType: string; readonly errorMessage: string };
+
+/** An answer over HTTP that was streamed, once it is whole: what a function URL makes of it. */
+export interface Streamed {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
 
 export interface Invocation {
   readonly id: string;
@@ -33,6 +40,8 @@ export class RuntimeApi {
 
   /** @returns host and port, as `AWS_LAMBDA_RUNTIME_API` has them. */
   async listen(): Promise<string> {
+    // The client takes the connection for a stream when it is invoked, and may begin to send long after.
+    this.#server.keepAliveTimeout = 0;
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
@@ -64,12 +73,8 @@ export class RuntimeApi {
       return;
     }
     const [, initError, , kind] = ENDED.exec(request.url ?? '') ?? [];
-    const body: Buffer[] = [];
-    for await (const chunk of request) body.push(chunk as Buffer);
-    const payload = JSON.parse(Buffer.concat(body).toString() || 'null');
-    if (kind === 'response') this.#end({ ok: true, payload });
-    else if (kind === 'error' || initError)
-      this.#end({ ok: false, errorType: payload.errorType, errorMessage: payload.errorMessage });
+    if (kind === 'response') this.#end(await outcomeOf(request));
+    else if (kind === 'error' || initError) this.#end(failure(String(await bytesOf(request))));
     response.writeHead(kind || initError ? 202 : 404, { 'content-type': 'application/json' }).end('{"status":"OK"}');
   }
 
@@ -91,4 +96,40 @@ export class RuntimeApi {
     this.#running = undefined;
     running?.ended.resolve(outcome);
   }
+}
+
+async function outcomeOf(request: IncomingMessage): Promise<Outcome> {
+  const isStreamed = request.headers['lambda-runtime-function-response-mode'] === 'streaming';
+  const bytes = await bytesOf(request).catch(() => undefined);
+  if (bytes === undefined) return TRUNCATED;
+  if (!isStreamed) return { ok: true, payload: JSON.parse(bytes.toString() || 'null') };
+  // What fails after the head was sent is told behind the body.
+  const failed = request.trailers['lambda-runtime-function-error-body'];
+  if (failed) return failure(Buffer.from(failed, 'base64').toString());
+  return { ok: true, payload: streamed(bytes) };
+}
+
+const TRUNCATED: Outcome = {
+  ok: false,
+  errorType: 'Runtime.TruncatedResponse',
+  errorMessage: 'the answer broke off',
+};
+
+function failure(text: string): Outcome {
+  const { errorType, errorMessage } = JSON.parse(text);
+  return { ok: false, errorType, errorMessage };
+}
+
+async function bytesOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** Eight zeros part the head, which is JSON, from the body. */
+const HEAD_END = Buffer.alloc(8);
+
+function streamed(bytes: Buffer): Streamed {
+  const end = bytes.indexOf(HEAD_END);
+  return { ...JSON.parse(bytes.subarray(0, end).toString()), body: bytes.subarray(end + HEAD_END.length) };
 }
