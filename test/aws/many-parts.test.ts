@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -34,7 +35,9 @@ describe('a disk of 4.9 TiB, which takes all the parts that an upload may have',
   const folder = mkdtempSync(join(tmpdir(), 'unqcow-many-parts-'));
   const path = join(folder, 'huge.qcow2');
   afterAll(() => rmSync(folder, { recursive: true }));
+  const store = join(folder, 'store');
   const pipeline = usePipeline({
+    store: { dir: store },
     lambda: (_name, create) => weighed(create()),
     onEvent: (event) => {
       if (event.type === 'state') states.push(event.state);
@@ -72,6 +75,17 @@ describe('a disk of 4.9 TiB, which takes all the parts that an upload may have',
     expect(largest).toBeGreaterThan(0);
     expect(largest).toBeLessThan(DATA_LIMIT);
     expect(states).toEqual(['Plan', 'Small?', 'ConvertParts', 'Complete', 'Keys?', 'Explained?', 'Done']);
+  });
+
+  it('lies in the local S3 as sparse as it is', async () => {
+    const { bucket, key } = (ended.output as ConversionResult).destination;
+    expect((await openS3(pipeline.stores.reader, { bucket, key })).size).toBe(DISK);
+    // Of all objects together: the image, its copy's bytes only once, no zeros, and the manifests of 10,000 parts.
+    const files = await readdir(store, { recursive: true, withFileTypes: true });
+    const stats = await Promise.all(files.map(({ parentPath, name }) => stat(join(parentPath, name))));
+    const onDisk = stats.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+    expect(onDisk).toBeGreaterThan(COPIED.end - COPIED.start);
+    expect(onDisk).toBeLessThan(4 * (COPIED.end - COPIED.start));
   });
 
   it('leaves no upload open', async () => {

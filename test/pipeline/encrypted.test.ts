@@ -10,6 +10,7 @@ import { openAny } from '../../lib/format/open-any.ts';
 import { byPassphrase } from '../../lib/jobs/unlock.ts';
 import { openFile } from '../../lib/source/file.ts';
 import { targetKind } from '../s3/target.ts';
+import { formsOf } from '../support/forms-of.ts';
 import { persistently } from '../support/persistently.ts';
 import { usePipeline } from './use-pipeline.ts';
 
@@ -247,16 +248,6 @@ describe('an encrypted image, with its passphrases in secrets', () => {
     // The same search does find what is there: the ARN of a secret.
     expect(everything.some((text) => text.includes(secretArn('disks/text')))).toBe(true);
   });
-
-  /** Ways in which bytes could stand in a text: as they are, escaped, in hex, in base64 at any offset. */
-  function formsOf(bytes: Buffer): string[] {
-    const text = bytes.toString('latin1').trim();
-    const base64 = [0, 1, 2].map((shift) => bytes.subarray(shift).toString('base64').replaceAll('=', '').slice(0, -2));
-    const url = base64.map((each) => each.replaceAll('+', '-').replaceAll('/', '_'));
-    const list = JSON.stringify([...bytes]).slice(1, -1);
-    const hex = bytes.toString('hex');
-    return [text, encodeURIComponent(text), ...base64, ...url, list, hex, hex.toUpperCase()];
-  }
 
   /** Every version of every object that was ever in the work bucket, but for zeros. */
   async function writtenToWork(): Promise<string[]> {
