@@ -19,6 +19,8 @@ need nbdcopy libnbd-bin
 need file file
 need curl curl
 need partx util-linux
+need jq jq
+need xxd xxd
 if [ -z "$missing" ]; then exit 0; fi
 echo "setup: installing$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
