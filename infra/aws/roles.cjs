@@ -42,7 +42,6 @@ module.exports = async ({ resolveVariable }) => {
     statement('TellMissing', ['s3:ListBucket'], ...buckets.map((each) => arn(`s3:::${each}`)));
   const readImages = statement('ReadImages', ['s3:GetObject', 's3:GetObjectVersion'], objects.images);
   const readWork = statement('ReadWork', ['s3:GetObject', 's3:GetObjectVersion'], objects.work);
-  const writeWork = statement('WriteWork', ['s3:PutObject'], objects.work);
 
   /** What is there already is only replaced if unqcow made it. */
   const seeRaw = statement('SeeRaw', ['s3:GetObject'], objects.raw);
@@ -90,7 +89,7 @@ module.exports = async ({ resolveVariable }) => {
         'plan',
         readImages,
         readWork,
-        writeWork,
+        statement('WriteWork', ['s3:PutObject'], objects.work),
         unseal,
         ...(named.length > 0 ? [readKeys] : []),
         statement('OpenUpload', UPLOAD, objects.raw),
@@ -111,7 +110,7 @@ module.exports = async ({ resolveVariable }) => {
         readImages,
         readWork,
         statement('WriteParts', ['s3:PutObject'], objects.raw),
-        writeWork,
+        statement('TellWhy', ['s3:PutObject'], arn(`s3:::${work}/jobs/*/failure.json`)),
         unseal,
         tellMissing(images),
       ),
