@@ -1,13 +1,24 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError, Option } from 'commander';
+import { UnqcowError } from '../lib/errors.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { diskOptions, examples, json, many, portNumber, stateMachineArn, wholeNumber } from './arguments.ts';
 import { completePaths } from './complete-paths.ts';
 import { KEEPING_OPTIONS } from './keeping-flags.ts';
 import { commandOf } from './lazy.ts';
-import { EXIT, reportRefusal } from './report.ts';
+import { EXIT, note, reportRefusal } from './report.ts';
+import { stopAll } from './stopping.ts';
 import { TERMS_OPTIONS } from './terms-flags.ts';
 import { UsageError } from './usage.ts';
+
+/** What is said goes nowhere: nothing is to go on, nor to stay behind. `unqcow map … | head` is no failure. */
+function onBrokenOutput({ code, message }: NodeJS.ErrnoException): void {
+  if (code !== 'EPIPE') {
+    note(`unqcow: stdout: ${message}`);
+    process.exitCode = EXIT.refused;
+  }
+  if (!stopAll(new UnqcowError('ABORTED', `stopped, since stdout takes nothing more: ${message}`))) process.exit();
+}
 
 const wantsJson = process.argv.includes('--json');
 
@@ -217,10 +228,9 @@ for (const command of [info, map, check, conversion, doctor, serve]) {
 // `unqcow complete bash|zsh|fish` prints the script; `--help` of it says no more than that.
 completePaths(tab(program));
 
-// `unqcow map … | head` is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.refused);
-});
+process.stdout.once('error', onBrokenOutput).on('error', () => undefined);
+// Who no longer listens to how far it is may still want what is made.
+process.stderr.on('error', () => undefined);
 
 try {
   await program.parseAsync();

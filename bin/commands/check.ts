@@ -1,4 +1,4 @@
-import { type FindingCode, FindingCodes, UnqcowError } from '../../lib/errors.ts';
+import { type FindingCode, FindingCodes } from '../../lib/errors.ts';
 import type { CheckReport, Verdict } from '../../lib/format/check/report.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { checkDisk } from '../../lib/jobs/check-disk.ts';
@@ -6,6 +6,7 @@ import { formatBytes, MiB } from '../../lib/units.ts';
 import { showProgress } from '../progress.ts';
 import { CHECK_EXIT, print, printable, printWarnings } from '../report.ts';
 import { openNamed } from '../source.ts';
+import { stopping } from '../stopping.ts';
 import { type TermsFlags, termsOf } from '../terms-flags.ts';
 
 interface CheckFlags extends TermsFlags {
@@ -21,9 +22,7 @@ const PROGRESS_AFTER_SECONDS = 1;
 
 /** `unqcow check IMAGE`: whether its tables and refcounts are sound. The exit code says so, too. */
 export async function check(name: string, flags: CheckFlags): Promise<void> {
-  const stop = new AbortController();
-  const onSignal = () => stop.abort(new UnqcowError('ABORTED', 'stopped'));
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  using stop = stopping();
   const { source } = await openNamed(name, termsOf(flags));
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
   try {
@@ -44,7 +43,6 @@ export async function check(name: string, flags: CheckFlags): Promise<void> {
   } finally {
     progress.end();
     await source.close();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 

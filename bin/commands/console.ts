@@ -2,6 +2,7 @@ import { startConsoleProxy } from '../../infra/local/console-proxy.ts';
 import { listening } from '../listening.ts';
 import { print } from '../report.ts';
 import { theStores } from '../source.ts';
+import { untilStopped } from '../stopping.ts';
 import { UsageError } from '../usage.ts';
 
 export interface ConsoleFlags {
@@ -22,7 +23,7 @@ export async function serveConsole({ api, port }: ConsoleFlags): Promise<void> {
   ${proxy.url}
 
 Whoever has this URL may use it on this machine. Ctrl-C ends it.`);
-  await new Promise<void>((resolve) => void process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  await untilStopped();
   await proxy.close();
 }
 

@@ -13,6 +13,7 @@ import { showProgress } from '../progress.ts';
 import { note, print, printWarnings } from '../report.ts';
 import { describeResult } from '../result-text.ts';
 import { theStores } from '../source.ts';
+import { stopping } from '../stopping.ts';
 import { type TermsFlags, termsOf } from '../terms-flags.ts';
 import { UsageError } from '../usage.ts';
 
@@ -63,23 +64,17 @@ export async function convertInCloud(
     .digest('hex')
     .slice(0, 40)}`;
   // Heard from before it is started on: what a signal meets on its way there is stopped, too.
-  const stop = new AbortController();
-  const onSignal = () => stop.abort();
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  try {
-    await answered(executions.start(id, input));
-    if (flags.detach && !stop.signal.aborted) {
-      print(flags.json ? toJson({ id, state: 'running' }, 4) : `started ${id}`);
-      return;
-    }
-    if (!flags.quiet && !flags.json) note(`started ${id}`);
-    const ended = await follow(() => answered(executions.describe(id)), id, flags, stop.signal);
-    if (ended) return tell(ended, flags);
-    await answered(executions.stop(id, 'stopped from the command line'));
-    throw new UnqcowError('ABORTED', `the conversion ${id} was stopped; its deployment cleans up`);
-  } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  using stop = stopping();
+  await answered(executions.start(id, input));
+  if (flags.detach && !stop.signal.aborted) {
+    print(flags.json ? toJson({ id, state: 'running' }, 4) : `started ${id}`);
+    return;
   }
+  if (!flags.quiet && !flags.json) note(`started ${id}`);
+  const ended = await follow(() => answered(executions.describe(id)), id, flags, stop.signal);
+  if (ended) return tell(ended, flags);
+  await answered(executions.stop(id, 'stopped from the command line'));
+  throw new UnqcowError('ABORTED', `the conversion ${id} was stopped; its deployment cleans up`);
 }
 
 function inS3(location: Location, what: string) {

@@ -1,4 +1,3 @@
-import { UnqcowError } from '../../lib/errors.ts';
 import { toJson } from '../../lib/format/json.ts';
 import { type ConversionOptions, DEFAULT_OPTIONS, type WorkPlace } from '../../lib/jobs/conversion.ts';
 import { convertAllHere } from '../../lib/jobs/convert-all-here.ts';
@@ -22,6 +21,7 @@ import { showProgress } from '../progress.ts';
 import { EXIT, print, printLost, printWarnings } from '../report.ts';
 import { describeResult } from '../result-text.ts';
 import { openNamed, theStores } from '../source.ts';
+import { stopping } from '../stopping.ts';
 import { termsOf } from '../terms-flags.ts';
 import { asUsage } from '../usage.ts';
 import { withDisk } from '../with-disk.ts';
@@ -43,9 +43,7 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
   const stores = kind === 's3' ? await theStores() : undefined;
   const targetAt = (each: string) => targetOf(parseLocation(each), flags.work, () => stores as Stores, terms.owner);
   const target = targetAt(targetName);
-  const stop = new AbortController();
-  const onSignal = () => stop.abort(new UnqcowError('ABORTED', 'stopped by a signal'));
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  using stop = stopping();
   const { source, location, pin, open } = await openNamed(name, terms);
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
   try {
@@ -76,7 +74,6 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
   } finally {
     progress.end();
     await source.close();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 

@@ -6,6 +6,7 @@ import type { ExecutionEvent } from '../../infra/local/step-functions/server.ts'
 import { messageOf } from '../../lib/jobs/executions.ts';
 import { listening } from '../listening.ts';
 import { print } from '../report.ts';
+import { untilStopped } from '../stopping.ts';
 
 export interface LocalFlags {
   readonly port: number;
@@ -47,7 +48,7 @@ An image uploaded to s3://${buckets.images} as *.qcow2 comes out in s3://${bucke
 A passphrase in ${join(data, 'secrets/disks/NAME')} is the secret ${secretArn('disks/NAME').replace(/-\w+$/, '')}.
 
 Ctrl-C ends it.`);
-  await new Promise<void>((stop) => process.once('SIGINT', () => stop()).once('SIGTERM', () => stop()));
+  await untilStopped();
   await stack.close();
 }
 

@@ -13,6 +13,7 @@ import { type GateFlags, gateOf, withPassphrases } from '../gate-flags.ts';
 import { listening } from '../listening.ts';
 import { note, print, printWarnings } from '../report.ts';
 import { openNamed } from '../source.ts';
+import { untilStopped } from '../stopping.ts';
 import { type TermsFlags, termsOf } from '../terms-flags.ts';
 
 export interface ServeFlags extends GateFlags, TermsFlags {
@@ -43,7 +44,7 @@ export async function serve(name: string, flags: ServeFlags): Promise<void> {
   await listening(() => once(server.listen(flags.port, flags.host), 'listening'));
   const { address, port, family } = server.address() as AddressInfo;
   print(`http://${family === 'IPv6' ? `[${address}]` : address}:${port}/disk.raw ${formatBytes(disk.size)}`);
-  await new Promise<void>((resolve) => void process.once('SIGINT', resolve).once('SIGTERM', resolve));
+  await untilStopped();
   server.close();
   server.closeAllConnections();
   await disk.close();

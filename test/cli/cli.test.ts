@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CURES } from '../../lib/cures.ts';
 import { ErrorCodes } from '../../lib/errors.ts';
@@ -29,6 +31,8 @@ function refusalIn({ code, stdout, stderr }: Outcome): { code: string; message: 
   return refusal;
 }
 
+const bash = (line: string, ...args: string[]) => promisify(execFile)('bash', ['-c', line, ...args]);
+
 async function imageFile(bytes: Uint8Array): Promise<string> {
   const path = join(folder, 'disk.qcow2');
   await writeFile(path, bytes);
@@ -55,6 +59,11 @@ describe('unqcow info', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { 'actual-size': _, ...theirs } = await qemu.info(image);
     expect(JSON.parse(stdout)).toMatchObject({ ...theirs, filename: image });
+  });
+
+  it('says why it says nothing where stdout is full', async () => {
+    const failed = await bash('bin/unqcow info "$0" >/dev/full', await qemu.image('clusters-64k')).catch((why) => why);
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(/^unqcow: stdout: ENOSPC.*\n$/) });
   });
 
   it('says it in lines without, and warnings on stderr', async () => {
@@ -220,26 +229,40 @@ describe('unqcow convert', () => {
     expect((await readdir(folder)).sort()).toEqual(['disk.qcow2', 'disk.raw']);
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('leaves nothing behind after %s', async (signal) => {
-    // 4 GiB that is not zeros, out of a few hundred KiB: every entry of every L2 table names one stream.
+  /** 4 GiB that are not zeros, which take a while, out of a few hundred KiB. */
+  const longImage = () => {
+    // Every entry of every L2 table names one stream.
     const cluster = Buffer.alloc(65_536, noise(4096));
     const [stream, entries] = [deflated(cluster, 15), 8192];
-    const image = imageBytes({
+    return imageBytes({
       clusterBits: 16,
       size: 4n << 30n,
       l1: Array.from({ length: 8 }, () => 4n << 16n),
       l2: Array.from({ length: entries }, () => compressedEntry(5 << 16, stream.length, 16)),
       data: [stream],
     });
+  };
+
+  it.each([
+    ['SIGINT', 1],
+    ['SIGTERM', 1],
+    ['SIGHUP', 3], // a shell passes it on, and the kernel sends it, too
+  ] as const)('leaves nothing behind after %s', async (signal, times) => {
     const outcome = await unqcow(
-      ['convert', '--json', await imageFile(image), join(folder, 'disk.raw')],
+      ['convert', '--json', await imageFile(longImage()), join(folder, 'disk.raw')],
       async (child) => {
         while (child.exitCode === null && (await readdir(folder)).length < 2) await sleep(5);
-        child.kill(signal);
+        for (let i = 0; i < times; i += 1) child.kill(signal);
       },
     );
     expect(refusalIn(outcome).code).toBe('ABORTED');
     expect(await readdir(folder)).toEqual(['disk.qcow2']);
+  });
+
+  it('ends as it would where nobody reads how far it is', async () => {
+    const image = await qemu.image('clusters-64k');
+    await bash('bin/unqcow convert "$0" "$1" 2> >(true)', image, join(folder, 'disk.raw'));
+    expect(await readdir(folder)).toEqual(['disk.raw']);
   });
 
   it('refuses a disk larger than --output-limit before it writes', async () => {
