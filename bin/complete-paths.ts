@@ -7,7 +7,9 @@ const PATHS = ['image', 'target', 'passphrase-file', 'allow', 'dir'];
 /** Has the shell offer paths, too: what completes commands and options leaves them out. */
 export function completePaths({ commands }: ReturnType<typeof tab>): void {
   const offer = (complete: (value: string, description: string) => void) => {
-    for (const path of pathsFrom(process.argv.at(-1) ?? '')) complete(path, '');
+    // As a word of its own, or behind its option and `=`.
+    const typed = process.argv.at(-1)?.replace(/^--[\w-]+=/, '') ?? '';
+    for (const path of pathsFrom(typed)) complete(path, '');
   };
   for (const { options, arguments: positional } of commands.values()) {
     for (const taker of PATHS.flatMap((name) => [options.get(name), positional.get(name)])) {
@@ -34,9 +36,9 @@ function entries(typed: string): string[] {
   } catch {
     return [];
   }
-  // Shells would take a name with blanks in it for several. Hidden files are for who asks for them.
+  // What completes goes by lines and tabs. Hidden files are for who asks for them.
   return listed
-    .filter(({ name }) => name.startsWith(begun) && !/\s/.test(name) && (begun !== '' || !name.startsWith('.')))
+    .filter(({ name }) => name.startsWith(begun) && !/[\t\n]/.test(name) && (begun !== '' || !name.startsWith('.')))
     .slice(0, MOST)
     .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`);
 }

@@ -4,9 +4,10 @@ import { UnqcowError } from '../lib/errors.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { diskOptions, examples, json, many, portNumber, stateMachineArn, wholeNumber } from './arguments.ts';
 import { completePaths } from './complete-paths.ts';
+import { SCRIPTS } from './complete-scripts.ts';
 import { KEEPING_OPTIONS } from './keeping-flags.ts';
 import { commandOf } from './lazy.ts';
-import { EXIT, note, reportRefusal } from './report.ts';
+import { EXIT, note, print, reportRefusal } from './report.ts';
 import { stopAll } from './stopping.ts';
 import { TERMS_OPTIONS } from './terms-flags.ts';
 import { UsageError } from './usage.ts';
@@ -42,6 +43,7 @@ const program = new Command('unqcow')
       `Each command's --help has more of them.
 S3 is found as the AWS SDKs find it: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_S3 …
 Colours: on terminals, unless NO_COLOR is set.
+Completion: source <(unqcow complete bash); in zsh likewise, after compinit; unqcow complete fish | source.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 salvaged with losses; check has more.`,
     ),
   );
@@ -226,7 +228,14 @@ for (const command of [info, map, check, conversion, doctor, serve]) {
 }
 
 // `unqcow complete bash|zsh|fish` prints the script; `--help` of it says no more than that.
-completePaths(tab(program));
+const completion = tab(program);
+completePaths(completion);
+const setup = completion.setup.bind(completion);
+completion.setup = (name, executable, shell) => {
+  const script = SCRIPTS[shell];
+  if (script) print(script);
+  else setup(name, executable, shell);
+};
 
 process.stdout.once('error', onBrokenOutput).on('error', () => undefined);
 // Who no longer listens to how far it is may still want what is made.

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -238,9 +239,44 @@ describe('completion in a shell', () => {
     expect(await offered('convert', 's3://vms/')).toEqual([]);
   });
 
-  it('is a script that bash can read', async () => {
-    const folder = join(qemu.folder, 'completion');
-    await mkdir(folder);
-    await run('bash', ['-n', '-c', (await unqcow(['complete', 'bash'])).stdout]);
+  describe('in bash', () => {
+    /** What bash would offer for words as it splits them, the script sourced twice, without the package bash-completion. */
+    const offered = async (line: string, ...words: string[]) => {
+      const script = `
+        source <(bin/unqcow complete bash) && source <(bin/unqcow complete bash) || exit
+        PATH=$PWD/bin:$PATH; COMP_LINE=$1; shift
+        COMP_POINT=\${#COMP_LINE} COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _unqcow && printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { stdout, stderr } = await run('bash', ['--norc', '--noprofile', '-c', script, 'bash', line, ...words]);
+      expect(stderr).toBe('');
+      return stdout.trimEnd().split('\n');
+    };
+
+    it('offers what there is, names with blanks among it', async () => {
+      const folder = await mkdtemp(join(qemu.folder, 'names-'));
+      await writeFile(join(folder, 'a b.qcow2'), '');
+      expect(await offered('unqcow conv', 'unqcow', 'conv')).toEqual(['convert']);
+      expect(await offered(`unqcow info ${folder}/a`, 'unqcow', 'info', `${folder}/a`)).toEqual([
+        `${folder}/a b.qcow2`,
+      ]);
+      const quoted = `${folder}/a\\ b`;
+      expect(await offered(`unqcow info ${quoted}`, 'unqcow', 'info', quoted)).toEqual([`${folder}/a b.qcow2`]);
+      expect(await offered('unqcow convert --sse=A', 'unqcow', 'convert', '--sse', '=', 'A')).toEqual(['AES256']);
+    });
+
+    it('runs nothing of what is typed', async () => {
+      const made = join(qemu.folder, 'made');
+      await offered(`unqcow info $(touch ${made})`, 'unqcow', 'info', `$(touch ${made})`);
+      expect(existsSync(made)).toBe(false);
+    });
+  });
+
+  it('is a script that zsh can read, and that says what it needs there', async (context) => {
+    const { stdout: script } = await unqcow(['complete', 'zsh']);
+    const { stderr } = await run('zsh', ['-f', '-c', script]).catch((error) => {
+      if (error.code === 'ENOENT') context.skip('there is no zsh');
+      throw error;
+    });
+    expect(stderr).toBe('unqcow: completion needs compinit: autoload -Uz compinit && compinit\n');
   });
 });
