@@ -3,7 +3,7 @@ import type { ErrorCode } from './errors.ts';
 const COMPARE =
   'Look at it with `unqcow check`. If the file is a copy, compare its length and checksum with where it came from, and copy it again.';
 const REWRITE = 'Rewrite it with `qemu-img convert -O qcow2` where it can be read, and take the new image.';
-const ASK = 'Correct the request: the API is described at /openapi.json, the command line by --help.';
+const ASK = 'Correct what the message names: `--help` describes the command line, /openapi.json the API.';
 const NOT_OURS =
   'No QEMU writes such an image. If you trust where it comes from, tell its maker; if not, leave it alone.';
 const CONFIGURE = 'Whoever runs the deployment can configure it: see docs/guides/deploy.md.';
@@ -35,13 +35,17 @@ export const CURES: Readonly<Record<ErrorCode, string>> = {
     'Wait as long as `Retry-After` says, or a while, and ask again; for a conversion, with a lower `maxConcurrency`.',
   INTERNAL: REPORT,
 
-  SOURCE_NOT_FOUND: 'Check bucket, key and region. Without s3:ListBucket a missing key may look like a forbidden one.',
+  SOURCE_NOT_FOUND:
+    'Check the path; in S3, bucket, key and region. Without s3:ListBucket a missing key may look like a forbidden one.',
   SOURCE_DENIED:
-    'Allow s3:GetObject (and s3:GetObjectVersion) on the image, and kms:Decrypt if it is encrypted by KMS; where readers have to pay, say so: `--request-payer`, `requestPayer`.',
+    'Name a file, and let this user read it. In S3, allow s3:GetObject (and s3:GetObjectVersion) on the image, and kms:Decrypt if it is encrypted by KMS; where readers have to pay, say so: `--request-payer`, `requestPayer`.',
   SOURCE_ARCHIVED: 'Restore it first: `aws s3api restore-object`. Then convert it.',
   SOURCE_ENCRYPTED: 'Copy it to an object that is encrypted by S3 or KMS, and take that.',
+  S3_NOT_CONFIGURED:
+    'Set AWS_REGION, and AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or run `aws sso login`. `unqcow doctor` says what is found.',
   WRONG_REGION: 'Deploy unqcow in the bucket’s region, or set AWS_REGION to it.',
-  SOURCE_CHANGED: 'Convert the new version, or name the version that is meant: `?versionId=`.',
+  SOURCE_CHANGED:
+    'Try again once nobody writes to it. In S3, convert the new version, or name the one that is meant: `?versionId=`.',
   SOURCE_UNAVAILABLE: AGAIN,
   RANGE_BEYOND_SOURCE: REPORT,
 
@@ -103,10 +107,12 @@ export const CURES: Readonly<Record<ErrorCode, string>> = {
   DECOMPRESS_SHORT: COMPARE,
 
   OUTPUT_LIMIT: 'If so large a disk is meant, raise the limit: UNQCOW_OUTPUT_LIMIT, `--output-limit`.',
-  DESTINATION_LIMIT: 'Convert to a file, or to a store that takes parts of 5 GiB with their checksum in a trailer.',
-  DESTINATION_EXISTS: 'Name another key, or allow it: `overwrite` in a conversion’s options, `--overwrite`.',
-  DESTINATION_NOT_FOUND: 'Create the bucket or folder first, and check the region.',
-  DESTINATION_DENIED: 'Allow s3:PutObject and s3:AbortMultipartUpload there, and kms:GenerateDataKey for its KMS key.',
+  DESTINATION_LIMIT:
+    'To a file: free space, or name a folder on a larger file system. To S3: convert to a file, or to a store that takes parts of 5 GiB with their checksum in a trailer.',
+  DESTINATION_EXISTS: 'Name another target, or allow it: `overwrite` in a conversion’s options, `--overwrite`.',
+  DESTINATION_NOT_FOUND: 'Create the folder or bucket first; in S3, check the region.',
+  DESTINATION_DENIED:
+    'Name a file in a folder that this user may write to. In S3, allow s3:PutObject and s3:AbortMultipartUpload there, and kms:GenerateDataKey for its KMS key.',
   DESTINATION_UNAVAILABLE: AGAIN,
   CHECKSUM_MISMATCH: 'Delete what the message names, and convert again. If it keeps failing, do not trust that store.',
   UPLOAD_GONE: 'Convert again, and see who else aborts uploads there: a lifecycle rule may be too short.',

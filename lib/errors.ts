@@ -55,8 +55,13 @@ export const ErrorCodes = {
     retryable: false,
     means: 'the object is encrypted with a key of its writer’s own (SSE-C), which we do not take',
   },
+  S3_NOT_CONFIGURED: {
+    status: 501,
+    retryable: false,
+    means: 'there is no region, or there are no credentials that S3 takes',
+  },
   WRONG_REGION: { status: 422, retryable: false, means: 'the bucket is not in the region that we work in' },
-  SOURCE_CHANGED: { status: 409, retryable: false, means: 'the object was replaced while we were reading it' },
+  SOURCE_CHANGED: { status: 409, retryable: false, means: 'the file or object was changed while we were reading it' },
   SOURCE_UNAVAILABLE: {
     status: 503,
     retryable: true,

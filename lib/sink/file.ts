@@ -19,6 +19,8 @@ const BLOCK = 4 * KiB;
 const ZEROS = new Uint8Array(BLOCK);
 /** Bytes of a file's name, in most file systems. */
 const MAX_NAME = 255;
+/** What a file system says where there is no room for a file, or never would be. */
+const FULL: ReadonlySet<string> = new Set(['EDQUOT', 'EFBIG', 'EINVAL', 'ENOSPC']);
 
 /**
  * Writes a file of `size` bytes beside the target, and renames it into place, with the target's mode, when it is finished.
@@ -114,7 +116,7 @@ function guarded(path: string, size: number) {
       if (code === 'EEXIST') throw new UnqcowError('DESTINATION_EXISTS', `${path} exists`, { cause });
       if (code === 'ENOENT' || code === 'ENOTDIR')
         throw new UnqcowError('DESTINATION_NOT_FOUND', `there is no folder ${dirname(path)}`, { cause });
-      if (code === 'EFBIG' || code === 'ENOSPC' || code === 'EINVAL') {
+      if (FULL.has(code ?? '')) {
         throw new UnqcowError('DESTINATION_LIMIT', `${formatBytes(size)} do not fit at ${said}`, { cause });
       }
       throw new UnqcowError('DESTINATION_DENIED', said, { cause });

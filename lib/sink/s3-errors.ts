@@ -1,6 +1,7 @@
 import { UnqcowError } from '../errors.ts';
 import { statusOf } from '../http-status.ts';
 import { asRegionError } from '../s3-region.ts';
+import { asSetupError } from '../s3-setup.ts';
 
 /** Ceph says NoSuchKey where an upload is gone; no other key is looked for in what is asked of an upload. */
 export function isUploadGone(error: unknown): boolean {
@@ -33,9 +34,14 @@ export function asDestinationError(where: string, error: unknown): UnqcowError {
   if (name === 'InvalidPart' || name === 'InvalidPartOrder' || name === 'EntityTooSmall') {
     return new UnqcowError('RECEIPTS_MISMATCH', `${where}: ${said}`, { cause: error });
   }
-  const elsewhere = asRegionError(where, error);
-  if (elsewhere) return elsewhere;
+  const unasked = asRegionError(where, error) ?? asSetupError(where, error);
+  if (unasked) return unasked;
   if (isPreconditionFailed(error)) return new UnqcowError('DESTINATION_EXISTS', `${where} exists`, { cause: error });
+  if (name === 'NoSuchBucket') {
+    // What is written first may be a helper's: nobody asked for that.
+    const [, , bucket] = where.split('/');
+    return new UnqcowError('DESTINATION_NOT_FOUND', `there is no bucket ${bucket}`, { cause: error });
+  }
   if (status === 404)
     return new UnqcowError('DESTINATION_NOT_FOUND', `there is no ${where} (${said})`, { cause: error });
   if (PASSES.has(name) || status === undefined || status === 409 || status === 429 || status >= 500) {

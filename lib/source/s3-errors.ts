@@ -1,6 +1,7 @@
 import { UnqcowError } from '../errors.ts';
 import { statusOf } from '../http-status.ts';
 import { asRegionError } from '../s3-region.ts';
+import { asSetupError, isSetupError } from '../s3-setup.ts';
 
 export interface Place {
   readonly bucket: string;
@@ -15,7 +16,7 @@ const PASSES: ReadonlySet<string> = new Set(['RequestTimeout', 'RequestTimeTooSk
 /** Throttling, 5xx, timeouts and broken bodies pass; all that S3 says about the request itself does not. */
 export function isWorthRetrying(error: unknown): boolean {
   if (error instanceof UnqcowError) return error.retryable;
-  if (error instanceof Error && error.name === 'CredentialsProviderError') return false;
+  if (isSetupError(error)) return false;
   if (error instanceof Error && PASSES.has(error.name)) return true;
   const status = statusOf(error);
   return status === undefined || status < 300 || status === 408 || status === 429 || status >= 500;
@@ -32,7 +33,10 @@ export function asSourceError(place: Place, error: unknown): UnqcowError {
       cause: error,
     });
   }
-  if (status === 404) return new UnqcowError('SOURCE_NOT_FOUND', `there is no ${where}`, { cause: error });
+  if (status === 404) {
+    const missing = error instanceof Error && error.name === 'NoSuchBucket' ? `bucket ${place.bucket}` : where;
+    return new UnqcowError('SOURCE_NOT_FOUND', `there is no ${missing}`, { cause: error });
+  }
   const refusal = namedRefusal(where, error);
   if (refusal) return refusal;
   if (isWorthRetrying(error)) {
@@ -52,5 +56,5 @@ function namedRefusal(where: string, error: unknown): UnqcowError | undefined {
   if (name === 'InvalidRequest' && /server.side encryption/i.test(message)) {
     return new UnqcowError('SOURCE_ENCRYPTED', `${where} can be read with its writer's own key only`, { cause: error });
   }
-  return asRegionError(where, error);
+  return asRegionError(where, error) ?? asSetupError(where, error);
 }

@@ -157,8 +157,8 @@ describe('the log', () => {
       { job: 'refused', request: conversion() },
       lambdaContext('plan', Date.now() + 60_000),
     );
-    await expect(plan).rejects.toMatchObject({ code: 'SOURCE_DENIED' });
-    expect(logged()).toContainEqual(expect.objectContaining({ job: 'refused', code: 'SOURCE_DENIED' }));
+    await expect(plan).rejects.toMatchObject({ code: 'S3_NOT_CONFIGURED' });
+    expect(logged()).toContainEqual(expect.objectContaining({ job: 'refused', code: 'S3_NOT_CONFIGURED' }));
     for (const secret of SECRETS) expect(lines.filter((line) => secret.test(line))).toEqual([]);
   });
 });

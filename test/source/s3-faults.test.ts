@@ -201,7 +201,7 @@ describe('what does not pass', () => {
   const TERMINAL = [
     ['403 AccessDenied', answers(403, 'AccessDenied'), 'SOURCE_DENIED', 'SOURCE_DENIED'],
     ['403 InvalidObjectState (archived)', answers(403, 'InvalidObjectState'), 'SOURCE_ARCHIVED', 'SOURCE_ARCHIVED'],
-    ['400 ExpiredToken', answers(400, 'ExpiredToken'), 'SOURCE_DENIED', 'SOURCE_DENIED'],
+    ['400 ExpiredToken', answers(400, 'ExpiredToken'), 'S3_NOT_CONFIGURED', 'S3_NOT_CONFIGURED'],
     ['404 NoSuchKey', answers(404, 'NoSuchKey'), 'SOURCE_NOT_FOUND', 'SOURCE_CHANGED'],
     ['404 NoSuchVersion', answers(404, 'NoSuchVersion'), 'SOURCE_NOT_FOUND', 'SOURCE_CHANGED'],
     ['412 PreconditionFailed', answers(412, 'PreconditionFailed'), 'SOURCE_CHANGED', 'SOURCE_CHANGED'],

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Stores } from '../../lib/jobs/stores.ts';
+import { openStores, type Stores } from '../../lib/jobs/stores.ts';
 import { createUpload } from '../../lib/sink/s3-multipart.ts';
 import { openS3 } from '../../lib/source/s3.ts';
 import { answers, type Fault, useFaultyS3 } from '../support/faulty-s3.ts';
@@ -31,6 +31,9 @@ describe('an object that cannot be read is refused by name, by one request:', ()
     ['SOURCE_ARCHIVED', answers(403, 'InvalidObjectState')],
     ['SOURCE_DENIED', answers(403, 'AccessDenied')],
     ['SOURCE_DENIED', answers(400, 'InvalidRequest')],
+    ['S3_NOT_CONFIGURED', answers(403, 'SignatureDoesNotMatch')],
+    ['S3_NOT_CONFIGURED', answers(403, 'InvalidAccessKeyId')],
+    ['S3_NOT_CONFIGURED', answers(400, 'ExpiredToken')],
     ['WRONG_REGION', answers(301, 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' })],
     ['WRONG_REGION', answers(400, 'AuthorizationHeaderMalformed', { 'x-amz-bucket-region': 'eu-west-1' })],
   ])('%s', async (code, fault) => {
@@ -51,6 +54,32 @@ describe('a bucket in another region', () => {
       code: 'WRONG_REGION',
       message: expect.stringContaining('eu-west-1'),
     });
+  });
+});
+
+describe('credentials that S3 does not take', () => {
+  it('are told also where it is written to, by one request', async () => {
+    faulty.next(answers(403, 'SignatureDoesNotMatch'));
+    const written = createUpload(stores.writer, { bucket: store.s3.bucket, key: 'raw' });
+    await expect(written).rejects.toMatchObject({ code: 'S3_NOT_CONFIGURED', retryable: false });
+    expect(faulty.requests).toHaveLength(1);
+  });
+});
+
+describe('what is missing before S3 can be asked', () => {
+  const location = { bucket: 'bucket', key: 'disk' };
+
+  const none = Object.assign(new Error('none'), { name: 'CredentialsProviderError' });
+
+  it.each([
+    ['a region', { region: () => Promise.reject(new Error('Region is missing')) }],
+    ['credentials', { region: 'us-east-1', credentials: () => Promise.reject(none) }],
+  ])('is told, and no retry would mend it: %s', async (_, config) => {
+    const { reader, writer } = openStores({ endpoint: faulty.endpoint, ...config });
+    const refusal = { code: 'S3_NOT_CONFIGURED', retryable: false };
+    await expect(openS3(reader, location)).rejects.toMatchObject(refusal);
+    await expect(createUpload(writer, location)).rejects.toMatchObject(refusal);
+    expect(faulty.requests).toEqual([]);
   });
 });
 
