@@ -25,6 +25,17 @@ function inFunction(value) {
 const whyOf = ({ issues, message }) =>
   issues?.map((issue) => `${issue.path[0]}: ${issue.message}`).join('; ') ?? message;
 
+/** Parameters that have no default: without one, a bucket is made. */
+const BUCKETS = ['imagesBucket', 'rawBucket', 'workBucket'];
+
+/** Names that are given on the command line or under a stage's name, and are nobody's: a default would be taken in silence. */
+function unknownParameters({ configurationInput, processedInput }) {
+  const { default: known, ...stages } = configurationInput.params;
+  const { param = [] } = processedInput.options;
+  const given = [...param.map((each) => each.split('=')[0]), ...Object.values(stages).flatMap(Object.keys)];
+  return given.filter((name) => !Object.hasOwn(known, name) && !BUCKETS.includes(name));
+}
+
 /**
  * What serverless.yml cannot say: a rule in the template, and what is refused before there is one. CloudFormation asserts
  * the rule before it touches anything; a configuration that functions would refuse when they start is not deployed.
@@ -38,6 +49,8 @@ module.exports = class Rules {
     this.hooks = {
       'before:package:initialize': () => {
         const { images, raw, trigger, authorizer, prefixes } = service.custom;
+        const [unknown] = unknownParameters(serverless);
+        if (unknown !== undefined) refuse(`There is no parameter ${unknown}: see docs/guides/deploy.md.`);
         if (images === raw) refuse(READS);
         for (const [name, prefix] of Object.entries(prefixes)) {
           if (!FOLDER.test(prefix))

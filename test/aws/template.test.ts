@@ -214,6 +214,7 @@ describe('the buckets', () => {
   });
 
   it.each([
+    [{ imagePrefix: 'vms/' }, 'There is no parameter imagePrefix'],
     [{ imagesPrefix: '{tenant}/' }, 'no claim is put for {tenant}'],
     [{ tenantClaim: 'org' }, 'tenantClaim goes with apiAuth=jwt'],
     [{ tenantClaim: 'org', apiAuth: 'jwt' }, 'all tenants could write to'],
