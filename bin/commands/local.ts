@@ -40,7 +40,7 @@ export async function local({ port, dir }: LocalFlags): Promise<void> {
 
 An image uploaded to s3://${buckets.images} as *.qcow2 comes out in s3://${buckets.raw}:
 
-  export AWS_ENDPOINT_URL_S3=${store.endpoint} AWS_REGION=${store.region} \\
+  export AWS_ENDPOINT_URL_S3=${store.endpoint} AWS_ENDPOINT_URL_SFN=${stepFunctions.endpoint} AWS_REGION=${store.region} \\
          AWS_ACCESS_KEY_ID=${store.credentials.accessKeyId} AWS_SECRET_ACCESS_KEY=${store.credentials.secretAccessKey}
   aws --endpoint-url ${store.endpoint} s3 cp disk.qcow2 s3://${buckets.images}/
   curl ${apiEndpoint}/images/${buckets.images}/disk.qcow2

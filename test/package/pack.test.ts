@@ -28,7 +28,8 @@ const node = (...args: string[]) => run(process.execPath, args, { cwd: folder })
 describe('the package', () => {
   it('holds what was built, the docs, and no source or test', () => {
     const kinds = new Set(packed.files.map(({ path }) => (path.includes('/') ? path.split('/')[0] : path)));
-    expect([...kinds].sort()).toEqual(['LICENSE', 'README.md', 'bin', 'dist', 'docs', 'package.json']);
+    const texts = ['CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md'];
+    expect([...kinds].sort()).toEqual([...texts, 'bin', 'dist', 'docs', 'package.json']);
     expect(packed.files.filter(({ path }) => /(?<!\.d)\.ts$/.test(path))).toEqual([]);
   });
 
