@@ -1,7 +1,7 @@
 import type { ErrorCode } from './errors.ts';
 
-const COMPARE =
-  'Look at it with `unqcow check`. If the file is a copy, compare its length and checksum with where it came from, and copy it again.';
+const COPY_AGAIN = 'If the file is a copy, compare its length and checksum with where it came from, and copy it again.';
+const COMPARE = `Look at it with \`unqcow check\`. ${COPY_AGAIN}`;
 const REWRITE = 'Rewrite it with `qemu-img convert -O qcow2` where it can be read, and take the new image.';
 const ASK = 'Correct what the message names: `--help` describes the command line, /openapi.json the API.';
 const NOT_OURS =
@@ -50,7 +50,7 @@ export const CURES: Readonly<Record<ErrorCode, string>> = {
   RANGE_BEYOND_SOURCE: REPORT,
 
   NOT_QCOW: 'The message names what it is, where that is known. A raw disk needs no conversion.',
-  TRUNCATED_HEADER: COMPARE,
+  TRUNCATED_HEADER: COPY_AGAIN,
   UNSUPPORTED_VERSION: REWRITE,
   BAD_CLUSTER_BITS: NOT_OURS,
   BAD_HEADER_LENGTH: NOT_OURS,

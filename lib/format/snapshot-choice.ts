@@ -21,7 +21,7 @@ export function findSnapshot(table: SnapshotTable, wanted: string | number): Sna
   const index = options ? find(table, options) : idFirst(table, wanted);
   if (index >= 0) return table.at(index);
   const what = options ? JSON.stringify(options) : `the id or name ${JSON.stringify(wanted)}`;
-  throw new UnqcowError('SNAPSHOT_NOT_FOUND', `none of the ${table.count} snapshots has ${what}`);
+  throw new UnqcowError('SNAPSHOT_NOT_FOUND', `no snapshot has ${what}, of ${table.count}`);
 }
 
 interface Wanted {
