@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { GiB, KiB, MiB, TiB } from '../lib/units.ts';
 
 /** An option that may be given more than once. */
 export const many = (value: string, before: string[] = []): string[] => [...before, value];
@@ -7,6 +8,21 @@ export function wholeNumber(text: string): number {
   const number = Number(text);
   if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('Not a whole number above 0.');
   return number;
+}
+
+/** `1TiB`, `50%`, `512`. */
+export function amount(text: string): number {
+  const [, digits = '', unit = ''] = /^([\d.]+)(B|KiB|MiB|GiB|TiB|%)?$/.exec(text) ?? [];
+  const factor = { B: 1, KiB, MiB, GiB, TiB, '%': 0.01 }[unit] ?? 1;
+  if (digits === '' || Number.isNaN(Number(digits))) throw new InvalidArgumentError('Not a size, a share or a number.');
+  return Number(digits) * factor;
+}
+
+/** `1TiB`, `512`: whole bytes. */
+export function size(text: string): number {
+  const bytes = text.endsWith('%') ? Number.NaN : amount(text);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  throw new InvalidArgumentError('Not a size, as 1TiB or 1048576.');
 }
 
 /** Where to listen. By default also at 0, which takes any port that is free. */

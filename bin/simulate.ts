@@ -1,18 +1,11 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { toJson } from '../lib/format/json.ts';
 import { countByKind } from '../lib/plan/parts.ts';
-import { GiB, KiB, MiB, TiB } from '../lib/units.ts';
+import { GiB, MiB, TiB } from '../lib/units.ts';
+import { amount } from './arguments.ts';
 import { describeEstimate } from './estimate-text.ts';
 import { print } from './report.ts';
 import { type Mould, simulate } from './simulation.ts';
-
-/** `1TiB`, `50%`, `512`. */
-function amount(text: string): number {
-  const [, digits = '', unit = ''] = /^([\d.]+)(B|KiB|MiB|GiB|TiB|%)?$/.exec(text) ?? [];
-  const factor = { B: 1, KiB, MiB, GiB, TiB, '%': 0.01 }[unit] ?? 1;
-  if (digits === '' || Number.isNaN(Number(digits))) throw new InvalidArgumentError('Not a size, a share or a number.');
-  return Number(digits) * factor;
-}
 
 interface Flags extends Mould {
   readonly json?: boolean;

@@ -2,7 +2,7 @@ import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError, Option } from 'commander';
 import { UnqcowError } from '../lib/errors.ts';
 import manifest from '../package.json' with { type: 'json' };
-import { diskOptions, examples, json, many, portNumber, stateMachineArn, wholeNumber } from './arguments.ts';
+import { diskOptions, examples, json, many, portNumber, size, stateMachineArn, wholeNumber } from './arguments.ts';
 import { completePaths } from './complete-paths.ts';
 import { SCRIPTS } from './complete-scripts.ts';
 import { KEEPING_OPTIONS } from './keeping-flags.ts';
@@ -148,7 +148,7 @@ diskOptions(conversion)
   .option('--checksum', 'to a file: also its CRC-32, which an object has in any case')
   .option('--workers <n>', 'parts made at the same time, 64 MiB of memory each', wholeNumber, 4)
   .option('--estimate', 'do not convert: say what the conversion would take in the cloud, in time and money')
-  .option('--output-limit <bytes>', 'refuse disks that are larger', wholeNumber)
+  .option('--output-limit <size>', 'refuse disks that are larger: 1TiB, or bytes', size)
   .option('-q, --quiet', 'no progress')
   .addOption(json())
   .addHelpText(
