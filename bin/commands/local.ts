@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { secretArn } from '../../infra/local/secrets-manager.ts';
 import { startStack } from '../../infra/local/stack.ts';
 import type { ExecutionEvent } from '../../infra/local/step-functions/server.ts';
 import { messageOf } from '../../lib/jobs/executions.ts';
 import { listening } from '../listening.ts';
+import { ownFolder } from '../own-folder.ts';
 import { print } from '../report.ts';
 import { untilStopped } from '../stopping.ts';
 
@@ -16,7 +16,7 @@ export interface LocalFlags {
 /** `unqcow local`: the whole stack on this machine, until Ctrl-C. */
 export async function local({ port, dir }: LocalFlags): Promise<void> {
   const data = resolve(dir);
-  await mkdir(data, { recursive: true });
+  await using _folder = await ownFolder(data, '--dir');
   const stack = await listening(() =>
     startStack({
       store: { dir: data, port },
