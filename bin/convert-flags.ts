@@ -21,8 +21,15 @@ export interface ConvertFlags extends GateFlags, KeepingFlags, TermsFlags {
   readonly outputLimit?: number;
 }
 
-/** @throws UsageError for flags of which one would be ignored beside the others. */
-export function assertTogether(flags: ConvertFlags): void {
+/**
+ * @param isGiven Whether a flag is, by the name of its value: not by its default, nor by the environment.
+ * @throws UsageError for flags of which one would be ignored beside the others, or from and to such places.
+ */
+export function assertTogether(
+  flags: ConvertFlags,
+  isGiven: (flag: keyof ConvertFlags) => boolean,
+  { fromS3, toS3 }: { readonly fromS3: boolean; readonly toS3: boolean },
+): void {
   const { salvage, estimate, snapshot, allSnapshots, detach, keySecret, passphraseFile, outputLimit } = flags;
   const inCloud = flags.stateMachine !== undefined;
   const refusals: readonly [is: unknown, why: string][] = [
@@ -33,6 +40,10 @@ export function assertTogether(flags: ConvertFlags): void {
     [passphraseFile && inCloud, '--passphrase-file is for this machine only; see --key-secret'],
     [outputLimit !== undefined && inCloud, '--output-limit is for this machine only: a deployment has its own'],
     [detach && !inCloud, '--detach goes with --state-machine only'],
+    [isGiven('workers') && inCloud, '--workers is for this machine only'],
+    [isGiven('work') && !toS3, '--work is for targets in S3'],
+    [isGiven('zeroParts') && !toS3, '--zero-parts is for targets in S3'],
+    [isGiven('copyParts') && !(fromS3 && toS3), '--copy-parts is for what goes from S3 to S3'],
     [keySecret && !inCloud, '--key-secret goes with --state-machine only; see --passphrase-file'],
   ];
   const refusal = refusals.find(([is]) => is);

@@ -32,9 +32,18 @@ export const KEEPING_OPTIONS = [
  */
 export function keepingOf(flags: KeepingFlags, kind: 'file' | 's3'): Keeping & { readonly overwrite: Overwrite } {
   const { overwrite = kind === 's3' ? 'own' : 'always', storageClass, sse, kmsKeyId, tag, metadata } = flags;
-  const said = Object.values({ storageClass, sse, kmsKeyId, tag, metadata }).some((value) => value !== undefined);
-  if (kind === 'file' && (said || overwrite === 'own')) {
-    throw new UsageError('a file has no storage class, encryption, tags, metadata or maker');
+  if (kind === 'file') {
+    const own = overwrite === 'own' ? overwrite : undefined;
+    const ofObjects = {
+      'storage-class': storageClass,
+      sse,
+      'kms-key-id': kmsKeyId,
+      tag,
+      metadata,
+      'overwrite own': own,
+    };
+    const [said] = Object.entries(ofObjects).filter(([, value]) => value !== undefined);
+    if (said) throw new UsageError(`--${said[0]} is for targets in S3: a file has nothing of the kind`);
   }
   const keeping: Keeping = {
     storageClass,

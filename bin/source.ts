@@ -1,8 +1,9 @@
 import type { Stores } from '../lib/jobs/stores.ts';
 import type { OpenSource } from '../lib/source/byte-source.ts';
 import { openFile } from '../lib/source/file.ts';
-import { type Location, parseLocation } from '../lib/source/location.ts';
+import type { Location } from '../lib/source/location.ts';
 import type { S3Location, S3Pin, S3Terms } from '../lib/source/s3.ts';
+import { locationOf } from './location.ts';
 
 let stores: Stores | undefined;
 
@@ -29,7 +30,7 @@ export interface Opened {
 
 /** Opens what the command line names: a path, or `s3://bucket/key[?versionId=]`. */
 export async function openNamed(name: string, terms: S3Terms): Promise<Opened> {
-  const location = parseLocation(name);
+  const location = locationOf(name);
   const open = (place: Location) => (place.kind === 'file' ? openFile(place.path) : openObject({ ...place, ...terms }));
   if (location.kind === 'file') return { source: await openFile(location.path), location, pin: undefined, open };
   const source = await openObject({ ...location, ...terms });

@@ -23,7 +23,7 @@ const PROGRESS_AFTER_SECONDS = 1;
 /** `unqcow check IMAGE`: whether its tables and refcounts are sound. The exit code says so, too. */
 export async function check(name: string, flags: CheckFlags): Promise<void> {
   using stop = stopping();
-  const { source } = await openNamed(name, termsOf(flags));
+  const { source } = await openNamed(name, termsOf(flags, [name]));
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
   try {
     const report = await checkDisk(source, {

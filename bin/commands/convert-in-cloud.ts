@@ -7,8 +7,9 @@ import { type Execution, failureOf, isRunning, openExecutions } from '../../lib/
 import type { Gate } from '../../lib/jobs/gate.ts';
 import { madeOf, progressOf } from '../../lib/jobs/progress.ts';
 import { nameOf } from '../../lib/sink/s3-target.ts';
-import { type Location, parseLocation } from '../../lib/source/location.ts';
+import type { Location } from '../../lib/source/location.ts';
 import { cloudRefusal } from '../cloud-refusal.ts';
+import { locationOf } from '../location.ts';
 import { showProgress } from '../progress.ts';
 import { note, print, printWarnings } from '../report.ts';
 import { describeResult } from '../result-text.ts';
@@ -46,9 +47,9 @@ export async function convertInCloud(
   request: CloudRequest,
   flags: CloudFlags,
 ): Promise<void> {
-  const { bucket, key, versionId } = inS3(parseLocation(names.source), 'the image');
-  const destination = inS3(parseLocation(names.target), 'the target');
-  const terms = termsOf(flags);
+  const { bucket, key, versionId } = inS3(locationOf(names.source), 'the image');
+  const destination = inS3(locationOf(names.target), 'the target');
+  const terms = termsOf(flags, [names.source, names.target]);
   const input = {
     source: { bucket, key, versionId, ...terms },
     destination: { bucket: destination.bucket, key: destination.key, owner: terms.owner },

@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import { toJson } from '../../lib/format/json.ts';
 import { type ConversionOptions, DEFAULT_OPTIONS, type WorkPlace } from '../../lib/jobs/conversion.ts';
 import { convertAllHere } from '../../lib/jobs/convert-all-here.ts';
@@ -6,17 +7,19 @@ import { estimateDisk } from '../../lib/jobs/estimate-disk.ts';
 import type { Gate } from '../../lib/jobs/gate.ts';
 import type { HereResult } from '../../lib/jobs/here-request.ts';
 import { openDisk } from '../../lib/jobs/open-disk.ts';
+import { assertTemplate } from '../../lib/jobs/snapshot-targets.ts';
 import type { Stores } from '../../lib/jobs/stores.ts';
 import { placeOf, targetOf } from '../../lib/jobs/target.ts';
 import { namedOrAll } from '../../lib/named.ts';
 import { S3_LIMITS } from '../../lib/plan/s3-limits.ts';
 import type { OpenSource } from '../../lib/source/byte-source.ts';
-import { type Location, parseLocation } from '../../lib/source/location.ts';
+import type { Location } from '../../lib/source/location.ts';
 import { metered, newMeter } from '../../lib/source/metered.ts';
 import { assertTogether, type ConvertFlags } from '../convert-flags.ts';
 import { describeEstimate } from '../estimate-text.ts';
 import { gateOf, withPassphrases } from '../gate-flags.ts';
 import { keepingOf } from '../keeping-flags.ts';
+import { locationOf, targetLocation } from '../location.ts';
 import { showProgress } from '../progress.ts';
 import { EXIT, print, printLost, printWarnings } from '../report.ts';
 import { describeResult } from '../result-text.ts';
@@ -27,9 +30,11 @@ import { asUsage } from '../usage.ts';
 import { withDisk } from '../with-disk.ts';
 
 /** `unqcow convert IMAGE TARGET`: a raw disk out of an image. Ctrl-C leaves nothing behind. */
-export async function convert(name: string, targetName: string, flags: ConvertFlags): Promise<void> {
-  assertTogether(flags);
-  const { kind } = parseLocation(targetName);
+export async function convert(name: string, targetName: string, flags: ConvertFlags, command: Command): Promise<void> {
+  const { kind } = targetLocation(targetName);
+  const isGiven = (flag: string) => command.getOptionValueSource(flag) === 'cli';
+  assertTogether(flags, isGiven, { fromS3: locationOf(name).kind === 's3', toS3: kind === 's3' });
+  if (flags.allSnapshots) asUsage(() => assertTemplate(targetName));
   const said: Said = {
     gate: gateOf(flags),
     options: { ...keepingOf(flags, kind), ...partsOf(flags) },
@@ -39,10 +44,10 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
   const names = { source: name, target: targetName };
   if (flags.stateMachine !== undefined) return inCloud(flags.stateMachine, names, said, flags);
   const { snapshot, allSnapshots, salvage } = flags;
-  const terms = termsOf(flags);
+  const terms = termsOf(flags, [name, targetName]);
   const stores = kind === 's3' ? await theStores() : undefined;
-  const targetAt = (each: string) => targetOf(parseLocation(each), flags.work, () => stores as Stores, terms.owner);
-  const target = targetAt(targetName);
+  const targetAt = (each: string) => targetOf(locationOf(each), flags.work, () => stores as Stores, terms.owner);
+  const target = asUsage(() => targetAt(targetName));
   using stop = stopping();
   const { source, location, pin, open } = await openNamed(name, terms);
   const progress = showProgress({ quiet: flags.quiet === true || flags.json === true });
@@ -106,7 +111,7 @@ async function inCloud(
 
 /** `--estimate`: the plan, and what it would cost by the cost model. Nothing is written, and no key is needed. */
 async function estimate(name: string, { gate, options }: Said, flags: ConvertFlags): Promise<void> {
-  const { source, location, open } = await openNamed(name, termsOf(flags));
+  const { source, location, open } = await openNamed(name, termsOf(flags, [name]));
   const read = newMeter();
   const counted = (each: OpenSource): OpenSource => metered(each, read);
   const { snapshot, outputLimit = S3_LIMITS.maxObject } = flags;

@@ -31,7 +31,8 @@ interface DoctorFlags extends TermsFlags {
 /** `unqcow doctor [IMAGE] [TARGET]`: whether a conversion would get as far as its first byte, and if not, why. */
 export async function doctor(image: string | undefined, target: string | undefined, flags: DoctorFlags): Promise<void> {
   const findings = [versions()];
-  const terms = termsOf(flags);
+  const names = [image, target].filter((name) => name !== undefined);
+  const terms = termsOf(flags, names.length === 0 ? ['s3://'] : names);
   const isS3 = [image, target].some((name) => name?.startsWith('s3://'));
   if (isS3 || image === undefined) findings.push(...(await storeFindings()));
   let size: bigint | undefined;

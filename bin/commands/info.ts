@@ -11,6 +11,7 @@ import { partitionType } from '../partition-types.ts';
 import { print, printable, printWarnings } from '../report.ts';
 import { type Opened, openNamed } from '../source.ts';
 import { type TermsFlags, termsOf } from '../terms-flags.ts';
+import { UsageError } from '../usage.ts';
 import { withDisk } from '../with-disk.ts';
 
 export interface InfoFlags extends GateFlags, TermsFlags {
@@ -19,9 +20,17 @@ export interface InfoFlags extends GateFlags, TermsFlags {
   readonly snapshot?: string;
 }
 
+/** @throws UsageError for flags about the disk, where only the image is looked at. */
+function assertProbed({ probe, snapshot, passphraseFile, allow, map, backingFormat }: InfoFlags): void {
+  const flags = { snapshot, 'passphrase-file': passphraseFile, allow, map, 'backing-format': backingFormat };
+  const [given] = Object.entries(flags).filter(([, value]) => value !== undefined);
+  if (given && !probe) throw new UsageError(`--${given[0]} goes with --probe only`);
+}
+
 /** `unqcow info IMAGE`: what is in it; with `--probe` also what is on the disk that it means. */
 export async function info(name: string, flags: InfoFlags): Promise<void> {
-  const opened = await openNamed(name, termsOf(flags));
+  assertProbed(flags);
+  const opened = await openNamed(name, termsOf(flags, [name]));
   const { source } = opened;
   try {
     const described = await inspectAny(await openAny(source), name);

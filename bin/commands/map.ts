@@ -21,7 +21,7 @@ const WRITE_LENGTH = 64 * KiB;
 
 /** `unqcow map IMAGE`: what each stretch of the disk is made of. Streams, however many stretches there are. */
 export async function map(name: string, flags: MapFlags): Promise<void> {
-  const { source, location, open } = await openNamed(name, termsOf(flags));
+  const { source, location, open } = await openNamed(name, termsOf(flags, [name]));
   try {
     const options = { gate: gateOf(flags), open, snapshot: flags.snapshot, placesOnly: true };
     const disk = await openDisk(source, location, options);

@@ -27,7 +27,7 @@ const CACHE = { maxBytes: 64 * MiB };
 
 /** `unqcow serve IMAGE`: the raw disk that an image means, over HTTP, until Ctrl-C. Nothing is converted or kept. */
 export async function serve(name: string, flags: ServeFlags): Promise<void> {
-  const { source, location, open } = await openNamed(name, termsOf(flags));
+  const { source, location, open } = await openNamed(name, termsOf(flags, [name]));
   const { snapshot } = flags;
   const opening = { gate: gateOf(flags), open, snapshot };
   const disk = await withPassphrases(flags, (passphrases) => openDisk(source, location, { ...opening, passphrases }));

@@ -32,6 +32,17 @@ export function snapshotLabel({ index, id, name }: NamedDisk) {
 /** A file system takes no longer name, and few know what to do with it. */
 const LONGEST = 200;
 
+const refuse = (message: string) => new UnqcowError('BAD_REQUEST', message, { at: 'target' });
+
+/** @throws UnqcowError `BAD_REQUEST` for what `targetNames` would refuse whatever the disks are. */
+export function assertTemplate(template: string): void {
+  const unknown = (template.match(/\{[^{}]*\}/g) ?? []).find((each) => !/^\{(id|name|index)\}$/.test(each));
+  if (unknown !== undefined) throw refuse(`${unknown} is not {id}, {name} or {index}`);
+  if (!/\{(id|name|index)\}/.test(template))
+    throw refuse(`${template} has no {id}, {name} or {index} to tell disks apart`);
+  if (/^s3:\/\/[^/]*\{/i.test(template)) throw refuse("a placeholder cannot be in the bucket's name");
+}
+
 /**
  * Says where each disk is to go: `{id}`, `{name}` and `{index}` in the template stand for the snapshot's, or for `active`.
  *
@@ -43,12 +54,7 @@ const LONGEST = 200;
  * bucket's name; where two disks would go to one place; for an id or name that is longer than 200 bytes.
  */
 export function targetNames(template: string, disks: readonly NamedDisk[]): string[] {
-  const refuse = (message: string) => new UnqcowError('BAD_REQUEST', message, { at: 'target' });
-  const unknown = (template.match(/\{[^{}]*\}/g) ?? []).find((each) => !/^\{(id|name|index)\}$/.test(each));
-  if (unknown !== undefined) throw refuse(`${unknown} is not {id}, {name} or {index}`);
-  if (!/\{(id|name|index)\}/.test(template))
-    throw refuse(`${template} has no {id}, {name} or {index} to tell disks apart`);
-  if (/^s3:\/\/[^/]*\{/i.test(template)) throw refuse("a placeholder cannot be in the bucket's name");
+  assertTemplate(template);
   const taken = new Map<string, NamedDisk>();
   return disks.map((disk) => {
     const target = template.replaceAll(/\{(id|name|index)\}/g, (_, key: 'id' | 'name' | 'index') => {

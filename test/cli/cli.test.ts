@@ -109,10 +109,6 @@ describe('unqcow info', () => {
   it('refuses a folder', async () => {
     expect(refusalIn(await unqcow(['info', '--json', folder])).code).toBe('SOURCE_DENIED');
   });
-
-  it('refuses a scheme that it does not know', async () => {
-    expect(refusalIn(await unqcow(['info', '--json', 'http://example.com/disk.qcow2'])).code).toBe('BAD_REQUEST');
-  });
 });
 
 describe('unqcow map', () => {
@@ -269,7 +265,7 @@ describe('unqcow convert', () => {
     const outcome = await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB - 1));
     expect(refusalIn(outcome).code).toBe('OUTPUT_LIMIT');
     expect(await readdir(folder)).toEqual([]);
-    expect((await convert(await qemu.image('clusters-64k'), '--output-limit', String(16 * MiB))).code).toBe(0);
+    expect((await convert(await qemu.image('clusters-64k'), '--output-limit', '16MiB')).code).toBe(0);
   });
 
   it('writes the active disk and every snapshot with --all-snapshots, and answers a list', async () => {
@@ -305,12 +301,6 @@ describe('unqcow convert', () => {
     expect(refusalIn(await convert(await qemu.image('clusters-512'))).code).toBe('DESTINATION_DENIED');
   });
 
-  it('refuses to write a version of an object', async () => {
-    const image = await qemu.image('clusters-512');
-    const outcome = await unqcow(['convert', '--json', image, 's3://bucket/disk.raw?versionId=1']);
-    expect(refusalIn(outcome).code).toBe('BAD_REQUEST');
-  });
-
   it('refuses to put the disk where the image is, which would be gone', async () => {
     const image = await imageFile(imageBytes());
     const before = await readFile(image);
@@ -326,6 +316,7 @@ describe.concurrent('unqcow used wrongly', () => {
     ['an unknown flag', ['info', '--frobnicate', 'disk.qcow2']],
     ['no image', ['info']],
     ['workers that are no number', ['convert', '--workers', 'many', 'disk.qcow2', 'disk.raw']],
+    ['a limit that is a share', ['convert', '--output-limit', '50%', 'disk.qcow2', 'disk.raw']],
   ])('exits with 2 and says how: %s', async (_, args) => {
     const { code, stdout, stderr } = await unqcow(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

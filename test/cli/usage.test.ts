@@ -1,8 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listening } from '../../bin/listening.ts';
 import { imageBytes } from '../support/hostile.ts';
@@ -25,6 +27,9 @@ describe.concurrent('flags that mean nothing', () => {
     ['map', 'IMAGE', '--map', 'base'],
     ['map', 'IMAGE', '--map', 'base=http://elsewhere/base'],
     ['info', 'IMAGE', '--probe', '--map', 'base'],
+    ['info', 'IMAGE', '--snapshot', '1'],
+    ['info', 'IMAGE', '--passphrase-file', 'x'],
+    ['info', 'IMAGE', '--request-payer'],
     [...toS3, '--tag', 'team'],
     [...toS3, '--metadata', '=vms'],
     [...toS3, '--metadata', 'unqcow-version=0'],
@@ -34,7 +39,14 @@ describe.concurrent('flags that mean nothing', () => {
     [...toS3, '--state-machine', 'unqcow'],
     [...toS3, '--state-machine', `${MACHINE}:alias`],
     [...toS3, '--state-machine', MACHINE, '--output-limit', '1'],
+    [...toS3, '--copy-parts', 'off'],
+    [...toS3, '--state-machine', MACHINE, '--workers', '2'],
     [...toFile, '--tag', 'team=vms'],
+    [...toFile, '--overwrite', 'own'],
+    [...toFile, '--work', 's3://work/'],
+    [...toFile, '--zero-parts', 'upload'],
+    [...toFile, '--expected-bucket-owner', '000000000000'],
+    [...toFile, '--request-payer'],
     [...toFile, '--salvage', '--estimate'],
     [...toFile, '--snapshot', '1', '--all-snapshots'],
     [...toFile, '--estimate', '--all-snapshots'],
@@ -51,6 +63,19 @@ describe.concurrent('flags that mean nothing', () => {
       expect(JSON.parse(stderr)).toEqual({ code: 'BAD_REQUEST', message: expect.stringMatching(/./) });
     },
   );
+
+  it('are none where the environment says it for what goes to S3', async () => {
+    const target = join(folder, 'disk.raw');
+    const { code } = await unqcow(['convert', image, target], undefined, { UNQCOW_WORK: 's3://work/' });
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    [['--overwrite', 'own'], '--overwrite own is for targets in S3'],
+    [['--sse', 'AES256'], '--sse is for targets in S3'],
+  ])('are named: %j', async (flags, why) => {
+    expect((await unqcow(['convert', image, 'disk.raw', ...flags])).stderr).toContain(why);
+  });
 
   it('exit with 2 and are told in sentences, else', async () => {
     const { code, stdout, stderr } = await unqcow(['console', '--api', 'http://elsewhere.example']);
@@ -71,6 +96,52 @@ describe.concurrent('flags that mean nothing', () => {
     const { code, stdout, stderr } = await unqcow([...args, '--json']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(JSON.parse(stderr)).toEqual({ code: 'BAD_REQUEST', message: expect.stringMatching(says) });
+  });
+});
+
+describe.concurrent('what names no place', () => {
+  it.each([
+    [['info', ''], /^an empty name is neither/],
+    [['info', 's3://'], /^s3:\/\/ does not name an object/],
+    [['check', 'http://example.com/disk.qcow2'], /is neither a path nor s3/],
+    [['convert', 'IMAGE', ''], /^an empty name is neither/],
+    [['convert', 'IMAGE', '-'], /`unqcow serve`.* \.\/-/],
+    [['convert', 'IMAGE', 's3://raw'], /does not name an object/],
+    [['convert', 'IMAGE', 's3://raw/disk?versionId=1'], /^a version of an object cannot be written to/],
+    [['convert', 'IMAGE', 'disk.raw', '--all-snapshots'], /^disk\.raw has no \{id\}, \{name\} or \{index\}/],
+    [['convert', 'IMAGE', 'disk-{bogus}.raw', '--all-snapshots'], /^\{bogus\} is not/],
+    [['convert', 's3://images/disk', 'disk', '--state-machine', MACHINE], /^the target of a conversion in the cloud/],
+  ])('is wrong usage: %j', async (args, says) => {
+    const { code, stdout, stderr } = await unqcow([...args.map((each) => (each === 'IMAGE' ? image : each)), '--json']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(JSON.parse(stderr)).toMatchObject({ code: 'BAD_REQUEST', message: expect.stringMatching(says) });
+  });
+});
+
+describe('unqcow local', () => {
+  const local = (dir: string, during?: Parameters<typeof unqcow>[1]) =>
+    unqcow(['local', '--dir', dir, '--port', '24570'], during);
+
+  it('has its folder for itself, and takes over that of one that is no more', async () => {
+    const dir = join(folder, 'own', 'local');
+    await mkdir(dir, { recursive: true });
+    await writeFile(join(dir, 'unqcow.pid'), '4194305\n'); // more than Linux counts up to
+    const first = await local(dir, async (child) => {
+      await once(child.stdout as Readable, 'data');
+      const { code, stderr } = await local(dir);
+      expect(code).toBe(1);
+      expect(stderr).toContain(`BAD_REQUEST: process ${child.pid} has ${dir}; `);
+      child.kill('SIGHUP');
+    });
+    expect(first.code).toBe(0);
+    expect(await readdir(dir)).not.toContain('unqcow.pid');
+  });
+
+  // Node's own way to make folders goes on for ever there.
+  it('says that no folder can be made, also where the file system says so oddly', async () => {
+    const { code, stderr } = await local('/proc/unqcow');
+    expect(code).toBe(1);
+    expect(stderr).toContain('BAD_REQUEST: /proc/unqcow is no folder that can be written to (ENOENT) (--dir)');
   });
 });
 
