@@ -175,7 +175,8 @@ const doctor = program
   .command('doctor')
   .argument('[image]', 'to see whether it can be read')
   .argument('[target]', 'to see whether it can be written; nothing stays there')
-  .description('check versions, credentials, endpoint and permissions, and say what to do')
+  .description('check versions, credentials, endpoint, permissions and what an image needs, and say what to do');
+diskOptions(doctor)
   .addOption(json())
   .addHelpText(
     'after',
@@ -184,6 +185,7 @@ const doctor = program
       'unqcow doctor s3://vms/disk.qcow2                 # can it be read?',
       'unqcow doctor s3://vms/disk.qcow2 s3://raw/disk.raw',
       'unqcow doctor s3://vms/disk.qcow2 --request-payer',
+      'unqcow doctor overlay.qcow2 overlay.raw --allow .  # is all there that it names?',
     ]),
   )
   .action(commandOf(async () => (await import('./commands/doctor.ts')).doctor));

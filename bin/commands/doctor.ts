@@ -1,19 +1,25 @@
-import { access, constants, stat, statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { styleText } from 'node:util';
 import { CURES } from '../../lib/cures.ts';
 import { UnqcowError } from '../../lib/errors.ts';
 import { toJson } from '../../lib/format/json.ts';
-import { openAny } from '../../lib/format/open-any.ts';
+import { isVersionOfTarget } from '../../lib/jobs/convert-here.ts';
+import { assertElsewhere } from '../../lib/jobs/elsewhere.ts';
+import type { Target } from '../../lib/jobs/here-request.ts';
+import { type OpenDisk, openDisk } from '../../lib/jobs/open-disk.ts';
 import type { Stores } from '../../lib/jobs/stores.ts';
-import { abortUpload, createUpload } from '../../lib/sink/s3-multipart.ts';
-import { type Location, parseLocation } from '../../lib/source/location.ts';
+import { targetOf } from '../../lib/jobs/target.ts';
+import { openFileSink } from '../../lib/sink/file.ts';
 import type { S3Terms } from '../../lib/source/s3.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { VERSION } from '../../lib/version.ts';
+import { type GateFlags, gateOf, withPassphrases } from '../gate-flags.ts';
+import { locationOf, targetLocation } from '../location.ts';
 import { EXIT, print, printable } from '../report.ts';
 import { openNamed, theStores } from '../source.ts';
 import { type TermsFlags, termsOf } from '../terms-flags.ts';
+import { asUsage } from '../usage.ts';
 
 interface Finding {
   readonly check: string;
@@ -24,24 +30,26 @@ interface Finding {
   readonly cure?: string;
 }
 
-interface DoctorFlags extends TermsFlags {
+interface DoctorFlags extends GateFlags, TermsFlags {
   readonly json?: boolean;
+  readonly snapshot?: string;
 }
 
 /** `unqcow doctor [IMAGE] [TARGET]`: whether a conversion would get as far as its first byte, and if not, why. */
 export async function doctor(image: string | undefined, target: string | undefined, flags: DoctorFlags): Promise<void> {
   const findings = [versions()];
   const names = [image, target].filter((name) => name !== undefined);
-  const terms = termsOf(flags, names.length === 0 ? ['s3://'] : names);
-  const isS3 = [image, target].some((name) => name?.startsWith('s3://'));
+  // Without an image it is S3 that is looked at.
+  const terms = termsOf(flags, image === undefined ? ['s3://'] : names);
+  const isS3 = names.some((name) => locationOf(name).kind === 's3');
   if (isS3 || image === undefined) findings.push(...(await storeFindings()));
-  let size: bigint | undefined;
+  let disk: OpenDisk | undefined;
   if (image !== undefined) {
-    const [finding, found] = await readable(image, terms);
+    const [finding, opened] = await readable(image, terms, flags);
     findings.push(finding);
-    size = found;
+    disk = opened;
   }
-  if (target !== undefined) findings.push(await writable(parseLocation(target), terms, size));
+  if (target !== undefined) findings.push(await writable(target, terms, disk));
   if (flags.json) print(toJson(findings, 4));
   else for (const finding of findings) printFinding(finding);
   if (findings.some(({ ok }) => !ok)) process.exitCode = EXIT.refused;
@@ -118,17 +126,19 @@ async function endpoint(reader: Reader): Promise<Finding> {
   }
 }
 
-async function readable(name: string, terms: S3Terms): Promise<[Finding, bigint | undefined]> {
+/** Opens the disk as a conversion would, with all files that it lies in. It comes back closed. */
+async function readable(name: string, terms: S3Terms, flags: DoctorFlags): Promise<[Finding, OpenDisk | undefined]> {
   const check = `read ${name}`;
   try {
-    const { source } = await openNamed(name, terms);
+    const { source, location, open } = await openNamed(name, terms);
     try {
-      const { geometry } = await openAny(source);
-      const size = BigInt(geometry.diskSize);
-      return [
-        { check, ok: true, says: `version ${geometry.version}, ${formatBytes(geometry.diskSize)} of disk` },
-        size,
-      ];
+      const { snapshot } = flags;
+      const disk = await withPassphrases(flags, (passphrases) =>
+        openDisk(source, location, { gate: gateOf(flags), open, snapshot, passphrases }),
+      );
+      await disk.close();
+      const version = disk.layers[0]?.map.geometry.version;
+      return [{ check, ok: true, says: `version ${version}, ${formatBytes(disk.size)} of disk` }, disk];
     } finally {
       await source.close();
     }
@@ -137,41 +147,46 @@ async function readable(name: string, terms: S3Terms): Promise<[Finding, bigint 
   }
 }
 
-async function writable(location: Location, { owner }: S3Terms, size: bigint | undefined): Promise<Finding> {
-  if (location.kind === 'file') return writableFile(location.path, size);
-  const check = `write s3://${location.bucket}/${location.key}`;
+/** Opens the target as a conversion would, and leaves nothing there. */
+async function writable(name: string, { owner }: S3Terms, disk: OpenDisk | undefined): Promise<Finding> {
+  const check = `write ${name}`;
+  const location = targetLocation(name);
+  const stores = location.kind === 's3' ? await theStores() : undefined;
+  const target = asUsage(() => targetOf(location, undefined, () => stores as Stores, owner));
   try {
-    const { writer } = await theStores();
-    await abortUpload(writer, await createUpload(writer, { ...location, owner }));
-    return { check, ok: true, says: 'an upload was opened there, and aborted' };
+    if (disk) assertElsewhere(disk, await isVersionOfTarget(target), 'target');
+    return target.kind === 'file'
+      ? await writableFile(check, target.path, disk?.size)
+      : await writableObject(check, target);
   } catch (error) {
     return failed(check, error);
   }
 }
 
-async function writableFile(path: string, size: bigint | undefined): Promise<Finding> {
-  const check = `write ${path}`;
-  const folder = dirname(resolve(path));
-  try {
-    await access(folder, constants.W_OK);
-    const { bavail, bsize } = await statfs(folder);
-    const free = bavail * bsize;
-    const there = await stat(path).then(
-      () => 'it exists and would be replaced; ',
-      () => '',
-    );
-    const says = `${there}${formatBytes(free)} free`;
-    if (size === undefined || size <= free) return { check, ok: true, says };
-    const cure = 'A raw disk is sparse here, so it may fit all the same; if not, convert to S3.';
-    return { check, ok: false, says: `${says}, and the disk has ${formatBytes(Number(size))}`, cure };
-  } catch (error) {
-    return {
-      check,
-      ok: false,
-      says: (error as Error).message,
-      cure: 'Name a folder that exists and that you may write to.',
-    };
-  }
+async function writableObject(
+  check: string,
+  { stores: { writer }, target }: Target & { kind: 's3' },
+): Promise<Finding> {
+  const { abortUpload, createUpload } = await import('../../lib/sink/s3-multipart.ts');
+  const { assertReplaceable } = await import('../../lib/sink/s3-replacing.ts');
+  await assertReplaceable(writer, target, 'own');
+  await abortUpload(writer, await createUpload(writer, target));
+  return { check, ok: true, says: 'an upload was opened there, and aborted' };
+}
+
+async function writableFile(check: string, path: string, size: number | undefined): Promise<Finding> {
+  const sink = await openFileSink(path, size ?? 0, { overwrite: true });
+  await sink.discard();
+  const { bavail, bsize } = await statfs(dirname(resolve(path)));
+  const free = bavail * bsize;
+  const there = await stat(path).then(
+    () => 'it exists and would be replaced; ',
+    () => '',
+  );
+  const says = `${there}${formatBytes(free)} free`;
+  if (size === undefined || size <= free) return { check, ok: true, says };
+  const cure = 'A raw disk is sparse here, so it may fit all the same; if not, convert to S3.';
+  return { check, ok: false, says: `${says}, and the disk has ${formatBytes(size)}`, cure };
 }
 
 function failed(check: string, error: unknown): Finding {

@@ -72,7 +72,8 @@ export async function startHere(request: HereRequest, meter: Meter): Promise<Con
   }
 }
 
-async function isVersionOfTarget(target: Target): Promise<(id: string) => boolean> {
+/** Tells of a source's id whether it is of what is to be written, in any version of it. */
+export async function isVersionOfTarget(target: Target): Promise<(id: string) => boolean> {
   if (target.kind === 's3') return (id) => isVersionOf(target.target, id);
   const own = await fileId(target.path);
   return (id) => own !== undefined && id.startsWith(own);

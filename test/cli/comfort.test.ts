@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { drawMap } from '../../bin/picture.ts';
 import type { MapEntry } from '../../lib/format/map.ts';
 import { answers, answersText, isSilent, useFaultyS3 } from '../support/faulty-s3.ts';
+import { EXT, imageBytes } from '../support/hostile.ts';
 import { useStore } from '../support/store.ts';
 import { useQemu } from '../support/use-qemu.ts';
 import { unqcow } from './run.ts';
@@ -134,8 +135,31 @@ describe('unqcow doctor', () => {
     expect(code).toBe(1);
     expect(findings(stdout).slice(1)).toEqual([
       { ok: false, code: 'NOT_QCOW', cured: true },
-      { ok: false, code: undefined, cured: true },
+      { ok: false, code: 'DESTINATION_NOT_FOUND', cured: true },
     ]);
+  });
+
+  it.each([
+    ['a folder', () => [image, qemu.folder], 'DESTINATION_DENIED'],
+    ['a device', () => [image, '/dev/null'], 'DESTINATION_DENIED'],
+    ['the image itself', () => [image, image], 'BAD_REQUEST'],
+  ])('refuses a target that a conversion would refuse: %s', async (_, names, code) => {
+    const before = await readdir(qemu.folder);
+    const { stdout } = await unqcow(['doctor', '--json', ...names()]);
+    expect(findings(stdout).slice(1)).toEqual([fine, { ok: false, code, cured: true }]);
+    expect(await readdir(qemu.folder)).toEqual(before);
+  });
+
+  it('says of an image what a conversion would need', async () => {
+    const folder = await mkdtemp(join(qemu.folder, 'needs-'));
+    const [encrypted, overlay] = [join(folder, 'encrypted'), join(folder, 'overlay')];
+    await writeFile(encrypted, imageBytes({ header: { cryptMethod: 1 } }));
+    await writeFile(overlay, imageBytes({ backing: 'base', extensions: [{ type: EXT.backingFormat, data: 'raw' }] }));
+    await writeFile(join(folder, 'base'), 'x'.repeat(512));
+    const said = async (...args: string[]) => findings((await unqcow(['doctor', '--json', ...args])).stdout).at(-1);
+    expect(await said(encrypted)).toEqual({ ok: false, code: 'KEY_REQUIRED', cured: true });
+    expect(await said(overlay)).toEqual({ ok: false, code: 'EXTERNAL_REF_DENIED', cured: true });
+    expect(await said(overlay, '--allow', folder)).toEqual(fine);
   });
 
   /** With the store's own environment, but for what is said. */
@@ -162,6 +186,9 @@ describe('unqcow doctor', () => {
     expect(await store.openUploads()).toEqual([]);
     const elsewhere = (await doctor([missing, `s3://${bucket}-none/disk.raw`])).stdout;
     expect(findings(elsewhere).at(-1)).toEqual({ ok: false, code: 'DESTINATION_NOT_FOUND', cured: true });
+    await store.s3.put('precious', 'x');
+    const precious = (await doctor([image, `s3://${bucket}/precious`])).stdout;
+    expect(findings(precious).at(-1)).toEqual({ ok: false, code: 'DESTINATION_EXISTS', cured: true });
   });
 
   describe('without names', () => {

@@ -41,7 +41,7 @@ describe('a bucket is read on the terms that are said', () => {
     ['info', () => [at('overlay'), '--probe', ...through()], ['base', 'overlay']],
     ['map', () => [at('overlay'), ...through()], ['base', 'overlay']],
     ['check', () => [at('overlay')], ['overlay']],
-    ['doctor', () => [at('overlay')], ['overlay']],
+    ['doctor', () => [at('overlay'), ...through()], ['base', 'overlay']],
   ] as const)('by unqcow %s, %#', async (command, args, files) => {
     const { code, stderr } = await unqcow([command, ...args(), ...terms]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
