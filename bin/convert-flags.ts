@@ -41,9 +41,9 @@ export function assertTogether(
     [outputLimit !== undefined && inCloud, '--output-limit is for this machine only: a deployment has its own'],
     [detach && !inCloud, '--detach goes with --state-machine only'],
     [isGiven('workers') && inCloud, '--workers is for this machine only'],
-    [isGiven('work') && !toS3, '--work is for targets in S3'],
-    [isGiven('zeroParts') && !toS3, '--zero-parts is for targets in S3'],
-    [isGiven('copyParts') && !(fromS3 && toS3), '--copy-parts is for what goes from S3 to S3'],
+    [isGiven('work') && !toS3 && !estimate, '--work is for targets in S3'],
+    [isGiven('zeroParts') && !toS3 && !estimate, '--zero-parts is for targets in S3'],
+    [isGiven('copyParts') && !(fromS3 && toS3) && !estimate, '--copy-parts is for what goes from S3 to S3'],
     [keySecret && !inCloud, '--key-secret goes with --state-machine only; see --passphrase-file'],
   ];
   const refusal = refusals.find(([is]) => is);

@@ -1,8 +1,8 @@
 import { UnqcowError } from './errors.ts';
 import { statusOf } from './http-status.ts';
 
-/** What the SDK says where it finds no credentials, and S3 of those that it does not take. */
-const REFUSALS: ReadonlySet<string> = new Set([
+/** What the SDK says where it finds no credentials, and S3 of those that are not its own: nothing of what is asked for. */
+export const UNKNOWN_CALLER: ReadonlySet<string> = new Set([
   'CredentialsProviderError',
   'TokenProviderError',
   'ExpiredToken',
@@ -13,7 +13,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
 
 /** What is missing before S3 can be asked for anything: no second try mends it. */
 export function isSetupError(error: unknown): boolean {
-  return error instanceof Error && (REFUSALS.has(error.name) || error.message.startsWith('Region is missing'));
+  return error instanceof Error && (UNKNOWN_CALLER.has(error.name) || error.message.startsWith('Region is missing'));
 }
 
 /** The same as our code. */

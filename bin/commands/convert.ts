@@ -15,6 +15,7 @@ import { S3_LIMITS } from '../../lib/plan/s3-limits.ts';
 import type { OpenSource } from '../../lib/source/byte-source.ts';
 import type { Location } from '../../lib/source/location.ts';
 import { metered, newMeter } from '../../lib/source/metered.ts';
+import type { S3Terms } from '../../lib/source/s3.ts';
 import { assertTogether, type ConvertFlags } from '../convert-flags.ts';
 import { describeEstimate } from '../estimate-text.ts';
 import { gateOf, withPassphrases } from '../gate-flags.ts';
@@ -40,11 +41,11 @@ export async function convert(name: string, targetName: string, flags: ConvertFl
     options: { ...keepingOf(flags, kind), ...partsOf(flags) },
     work: kind === 's3' && flags.work !== undefined ? asUsage(() => placeOf(flags.work as string)) : undefined,
   };
-  if (flags.estimate) return estimate(name, said, flags);
+  const terms = termsOf(flags, [name, targetName]);
+  if (flags.estimate) return estimate(name, terms, said, flags);
   const names = { source: name, target: targetName };
   if (flags.stateMachine !== undefined) return inCloud(flags.stateMachine, names, said, flags);
   const { snapshot, allSnapshots, salvage } = flags;
-  const terms = termsOf(flags, [name, targetName]);
   const stores = kind === 's3' ? await theStores() : undefined;
   const targetAt = (each: string) => targetOf(locationOf(each), flags.work, () => stores as Stores, terms.owner);
   const target = asUsage(() => targetAt(targetName));
@@ -110,8 +111,8 @@ async function inCloud(
 }
 
 /** `--estimate`: the plan, and what it would cost by the cost model. Nothing is written, and no key is needed. */
-async function estimate(name: string, { gate, options }: Said, flags: ConvertFlags): Promise<void> {
-  const { source, location, open } = await openNamed(name, termsOf(flags, [name]));
+async function estimate(name: string, terms: S3Terms, { gate, options }: Said, flags: ConvertFlags): Promise<void> {
+  const { source, location, open } = await openNamed(name, terms);
   const read = newMeter();
   const counted = (each: OpenSource): OpenSource => metered(each, read);
   const { snapshot, outputLimit = S3_LIMITS.maxObject } = flags;

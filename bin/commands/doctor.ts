@@ -10,6 +10,7 @@ import type { Target } from '../../lib/jobs/here-request.ts';
 import { type OpenDisk, openDisk } from '../../lib/jobs/open-disk.ts';
 import type { Stores } from '../../lib/jobs/stores.ts';
 import { targetOf } from '../../lib/jobs/target.ts';
+import { UNKNOWN_CALLER } from '../../lib/s3-setup.ts';
 import { openFileSink } from '../../lib/sink/file.ts';
 import type { S3Terms } from '../../lib/source/s3.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -99,14 +100,6 @@ async function credentials({ config }: Reader): Promise<Finding> {
 /** Milliseconds that an answer is waited for. */
 const PATIENCE = 5_000;
 
-/** Refusals that speak of who asks, not of what is asked: credentials that were found are not those of this S3. */
-const STRANGER: readonly (string | undefined)[] = [
-  'InvalidAccessKeyId',
-  'SignatureDoesNotMatch',
-  'ExpiredToken',
-  'InvalidToken',
-];
-
 /** Whether anybody answers there. That whoever asks may not list buckets is no fault: most may not. */
 async function endpoint(reader: Reader): Promise<Finding> {
   const check = 'S3 endpoint';
@@ -115,7 +108,8 @@ async function endpoint(reader: Reader): Promise<Finding> {
   const { answerOf } = await import('../../lib/source/s3-answer.ts');
   try {
     const { status, refusal } = await answerOf(reader, signal);
-    if (!STRANGER.includes(refusal)) return { check, ok: true, says: `${where} answers (${status})` };
+    if (refusal === undefined || !UNKNOWN_CALLER.has(refusal))
+      return { check, ok: true, says: `${where} answers (${status})` };
     return { check, ok: false, says: `${where} answers ${refusal}`, cure: CREDENTIALS_CURE };
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;

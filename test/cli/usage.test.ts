@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -5,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listening } from '../../bin/listening.ts';
 import { imageBytes } from '../support/hostile.ts';
@@ -134,6 +136,14 @@ describe('unqcow local', () => {
       child.kill('SIGHUP');
     });
     expect(first.code).toBe(0);
+    expect(await readdir(dir)).not.toContain('unqcow.pid');
+  });
+
+  it('ends as by Ctrl-C where nothing can be said', async () => {
+    const dir = join(folder, 'full');
+    const line = 'bin/unqcow local --dir "$0" --port 24570 >/dev/full';
+    const failed = await promisify(execFile)('bash', ['-c', line, dir]).catch((why) => why);
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(/^unqcow: stdout: ENOSPC.*\n$/) });
     expect(await readdir(dir)).not.toContain('unqcow.pid');
   });
 
