@@ -72,6 +72,7 @@ const EXEMPT: Readonly<Record<string, readonly RegExp[]>> = {
     /validate-state-machine-definition/,
     /^aws secretsmanager create-secret/,
     /^npx serverless (info|remove)/,
+    /^aws sso login$/,
   ],
   'asks a deployment, as the cell beside it says': [
     /^curl (-r 0-511|-sI) "\$URL" \|/,
@@ -82,9 +83,10 @@ const EXEMPT: Readonly<Record<string, readonly RegExp[]>> = {
     /^bin\/unqcow (serve|local|console)\b/,
   ],
   'runs until it is stopped': [/^qemu-nbd --read-only/, /^nbdkit -r curl url="\$URL"$/],
-  'is run by test/package/': [/^npm (pack|install \.)/],
+  'is run by test/package/': [/^npm (pack|install \.)/, /^npx node file\.mjs$/],
   'is run by test/aws/, whose setup packages the service': [/^npx serverless package$/],
   'is how the lockfile is installed, which every run of the tests has behind it': [/^npm ci$/],
+  'needs fish': [/^unqcow complete fish \| source$/],
   'is run by the benchmark': [/^rclone copyto/, /^qemu-img convert -W -m 8/, /^bin\/unqcow convert s3:\/\/…/],
   'speaks of options, not of a whole command': [
     /^qemu-img (convert|rebase)( -\w( [\w=]+)?)+( -b NAME)?$/,
