@@ -38,10 +38,10 @@ describe('a raw disk that is served', () => {
     ['qemu-img compares it', 'qemu-img compare -f raw -F qcow2 "$URL" "$IMAGE"', /Images are identical/],
     [
       'nbdkit gives it to qemu-img over NBD',
-      `nbdkit -r curl url="$URL" --run 'qemu-img compare -f raw -F qcow2 "$uri" "$IMAGE"'`,
+      `nbdkit -U - -r curl url="$URL" --run 'qemu-img compare -f raw -F qcow2 "$uri" "$IMAGE"'`,
       /Images are identical/,
     ],
-    ['nbdinfo says what it is', `nbdkit -r curl url="$URL" --run 'nbdinfo "$uri"'`, /export-size: 67108864 /],
+    ['nbdinfo says what it is', `nbdkit -U - -r curl url="$URL" --run 'nbdinfo "$uri"'`, /export-size: 67108864 /],
     ['file tells its boot sector', 'curl -s -r 0-65535 "$URL" | file -', /DOS\/MBR boot sector/],
     [
       'file tells the file system in a partition',
@@ -61,7 +61,7 @@ describe('a raw disk that is served', () => {
 
   it('is copied whole by nbdcopy', async () => {
     await serving([image], async (URL) => {
-      await sh(`nbdkit -r curl url="$URL" --run 'nbdcopy "$uri" copy.raw'`, { URL });
+      await sh(`nbdkit -U - -r curl url="$URL" --run 'nbdcopy "$uri" copy.raw'`, { URL });
     });
     expect((await readFile(join(qemu.folder, 'copy.raw'))).equals(await readFile(raw))).toBe(true);
   });
