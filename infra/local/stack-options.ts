@@ -35,7 +35,7 @@ export interface StackOptions {
   readonly limits?: Deps['limits'];
   /** Milliseconds after a job's end from which on the sweeper takes nothing of it to be at work; as in AWS if left out. */
   readonly settledAfter?: number;
-  /** Factor on the waits between the state machine's retries. */
+  /** Factor on the waits between the state machine's retries, and between those of an upload's event. */
   readonly retryDelayScale?: number;
   /** Ports of the HTTP API and of Step Functions; any that are free if left out. */
   readonly apiPort?: number;

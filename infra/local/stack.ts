@@ -5,6 +5,7 @@ import { vaultFor } from '../../functions/_shared/secrets.ts';
 import type { StreamedHandler } from '../../functions/_shared/streaming.ts';
 import * as onUpload from '../../functions/on-upload.ts';
 import * as viewDisk from '../../functions/view-disk.ts';
+import { invokedAsync } from './async-invocation.ts';
 import { startFunctionUrl } from './function-url.ts';
 import { startHttpApi } from './http-api.ts';
 import { httpRoutes } from './http-routes.ts';
@@ -29,8 +30,10 @@ export interface LocalStack {
   /** The local S3, if it is ours. */
   readonly s3: LocalS3 | undefined;
   readonly secrets: LocalSecretsManager | undefined;
-  /** Gives an event to the upload trigger, as S3 or EventBridge would. */
+  /** Gives an event to the upload trigger, once. */
   trigger(event: unknown): Promise<onUpload.Triggered[]>;
+  /** The same as S3 and EventBridge have it: what fails is tried again. @throws what ends up in the queue of failures. */
+  deliver(event: unknown): Promise<onUpload.Triggered[]>;
   /** Cleans up after all jobs that have ended, as by schedule. After each that fails it is done without asking. */
   sweep(): Promise<unknown>;
   close(): Promise<void>;
@@ -80,17 +83,25 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   services.stepFunctions = stepFunctions.endpoint;
   const { region, credentials } = store;
   const executions = openExecutions(stateMachineArn, { endpoint: stepFunctions.endpoint, region, credentials });
-  const { apiEndpoint, trigger, sweeper } = await startCallers({ ...deps, executions }, lambda, options, started);
-  // A failed delivery is in the log already; S3 would deliver it again, but not for ever.
+  const { apiEndpoint, trigger, deliver, sweeper } = await startCallers(
+    { ...deps, executions },
+    lambda,
+    options,
+    started,
+  );
+  // What failed is in the log already.
   const tell = (all: onUpload.Triggered[]) =>
     options.onUploads?.(all.filter(({ bucket }) => bucket === buckets.images));
-  uploads.handle = (event) => void trigger(event).then(tell, () => undefined);
+  uploads.handle = (event) => void deliver(event).then(tell, () => undefined);
   ends.handle = sweeper.ended;
   if (s3) await sweepLeftOver({ ...deps, executions });
   const { sweep } = sweeper;
   const parts = started.move();
   const close = () => parts.disposeAsync();
-  return { store, buckets, apiEndpoint, stateMachineArn, stepFunctions, s3, secrets, trigger, sweep, close };
+  return {
+    ...{ store, buckets, apiEndpoint, stateMachineArn, stepFunctions, s3, secrets },
+    ...{ trigger, deliver, sweep, close },
+  };
 }
 
 /** What the functions find around them, in the configuration that fits. */
@@ -110,14 +121,17 @@ function depsOf(
 async function startCallers(
   deps: ExecutionDeps,
   lambda: Lambda,
-  { apiPort, authorizer, settledAfter }: StackOptions,
+  { apiPort, authorizer, settledAfter, retryDelayScale = 1 }: StackOptions,
   started: AsyncDisposableStack,
 ) {
   const api = await startHttpApi(httpRoutes(deps, lambda), { port: apiPort, authorizer });
   started.defer(() => api.close());
   const upload = lambda('on-upload', () => onUpload.createHandler(deps)) as ReturnType<typeof onUpload.createHandler>;
   const trigger = (event: unknown) => upload(event, lambdaContext(arnOf('on-upload'), Date.now() + 60_000));
+  const stopped = new AbortController();
+  started.defer(() => stopped.abort());
+  const deliver = (event: unknown) => invokedAsync(() => trigger(event), { retryDelayScale, signal: stopped.signal });
   const sweeper = startSweeper({ ...deps, settledAfter }, lambda);
   started.defer(() => sweeper.close());
-  return { apiEndpoint: api.endpoint, trigger, sweeper };
+  return { apiEndpoint: api.endpoint, trigger, deliver, sweeper };
 }

@@ -103,7 +103,7 @@ export function usePipeline(options: Partial<StackOptions> = {}): Pipeline {
     async upload(path, key) {
       const execution = new Promise<string>((resolve) => ended.set(key, resolve));
       await put(path, key);
-      if (!state.stack.s3) await state.stack.trigger(await notification(state.stores, state.stack.buckets.images, key));
+      if (!state.stack.s3) await state.stack.deliver(await notification(state.stores, state.stack.buckets.images, key));
       return state.stack.stepFunctions.wait(await execution);
     },
     convert(input) {
