@@ -1,12 +1,51 @@
 import { ErrorCodes } from '../../lib/errors.ts';
-import { answers, type Fault, type SeenRequest } from '../support/faulty-s3.ts';
+import { answers, type Fault, type FaultyS3, type SeenRequest } from '../support/faulty-s3.ts';
 import { FAULTS, type FaultCase } from './faults.ts';
 import { type Kind, kindOf, nameOf } from './kinds.ts';
-import type { Mode, World } from './world.ts';
+import type { World } from './world.ts';
 
 type When = 'first' | 'middle' | 'last' | 'always';
 
-/** A conversion in which one fault befalls one kind of request. */
+/** A way to use unqcow, each time anew. */
+export interface Play {
+  readonly name: string;
+  /** Whether it is a question over HTTP; a conversion, if not. */
+  readonly isQuestion?: boolean;
+  /** Which requests faults befall; all if left out. */
+  readonly wants?: (kind: Kind) => boolean;
+  /** What is a play of its own, and so is left out of this one. */
+  readonly leaves?: (kind: Kind, fault: FaultCase) => boolean;
+  /** Requests that are denied in any case: what follows from that is what the play is about. */
+  readonly doom?: Kind;
+  /** Lays out what one time needs, under a key of its own. */
+  begin(world: World, key: string): Promise<Round>;
+}
+
+/** A play, one time. */
+export interface Round {
+  act(): Promise<Ending>;
+  /** What comes after it, and meets the fault as well. */
+  tidy?(): Promise<unknown>;
+  /** What must not be, once the fault is gone. Leaves nothing behind. */
+  judge(ending: Ending, met?: Met): Promise<readonly string[]>;
+}
+
+export interface Ending {
+  /** Done as it should be; refused or failed by a name; or cut off so that whoever asked sees it. */
+  readonly result: 'done' | 'failed by name' | 'cut off';
+  /** The name. */
+  readonly error?: string | undefined;
+}
+
+/** A play whose requests are known. */
+export interface Scene {
+  readonly play: Play;
+  /** What it costs where nothing goes wrong. */
+  readonly total: number;
+  readonly kinds: readonly { readonly kind: Kind; readonly count: number }[];
+}
+
+/** One fault that befalls one kind of request. */
 export interface Cell {
   readonly scene: Scene;
   readonly kind: Kind;
@@ -16,29 +55,18 @@ export interface Cell {
   readonly fault: FaultCase;
 }
 
-export interface Outcome {
+export type Met = Pick<Cell, 'fault' | 'when'>;
+
+export interface Outcome extends Ending {
   readonly cell: Cell;
-  readonly result: 'converted' | 'failed by name';
-  /** The execution's error, if it failed. */
-  readonly error: string | undefined;
-  /** Requests, as a multiple of what a conversion without faults costs. */
+  /** Requests, as a multiple of what the play costs without faults. */
   readonly multiple: number;
   /** What must not be. */
   readonly wrong: readonly string[];
 }
 
-/** A way to convert, and what it costs where nothing goes wrong. */
-export interface Scene {
-  readonly name: string;
-  readonly mode: Mode;
-  /** Fails in any case: its workers may not write. So the clean-up is seen too. */
-  readonly doomed: boolean;
-  readonly total: number;
-  readonly kinds: readonly { readonly kind: Kind; readonly count: number }[];
-}
-
 const HANGS = 120_000;
-/** Requests may be so many times what a conversion without faults costs: where a fault is met once, and where it stays. */
+/** Requests may be so many times what a play without faults costs: where a fault is met once, and where it stays. */
 const MOST_REQUESTS = { once: 4, always: 8 } as const;
 /** What Step Functions itself says of a map, where a worker could not leave word of why it failed. */
 const STATES_OWN = new Set([
@@ -47,60 +75,52 @@ const STATES_OWN = new Set([
   'States.ResultWriterFailed',
 ]);
 const denied = answers(403, 'AccessDenied');
-const isKind = (kind: Kind) => (seen: SeenRequest) => {
-  const is = kindOf(seen);
-  return is !== undefined && nameOf(is) === nameOf(kind);
-};
-const always = (fault: Fault): Fault[] => Array.from({ length: 10_000 }, () => fault);
+const isSame = (one: Kind | undefined, other: Kind | undefined) =>
+  one !== undefined && other !== undefined && nameOf(one) === nameOf(other);
+const isKind = (kind: Kind) => (seen: SeenRequest) => isSame(kindOf(seen), kind);
 
-function doom({ faulty }: World): void {
-  faulty.when(isKind({ by: 'convert-part', command: 'UploadPart' }), ...always(denied));
+function always(faulty: FaultyS3, kind: Kind, fault: Fault): void {
+  faulty.when(isKind(kind), ...Array.from({ length: 10_000 }, () => fault));
 }
 
-/** Runs a scene without faults, and counts. */
-export async function observe(
-  world: World,
-  name: string,
-  { mode, doomed = false, wants = () => true }: { mode: Mode; doomed?: boolean; wants?: (kind: Kind) => boolean },
-): Promise<Scene> {
+function once(faulty: FaultyS3, kind: Kind, index: number, fault: Fault): void {
+  const is = isKind(kind);
+  let seen = 0;
+  faulty.when((request) => is(request) && seen++ === index, fault);
+}
+
+/** Runs a play without faults, and counts. @throws if it does not come out right. */
+export async function observe(world: World, play: Play): Promise<Scene> {
   const { faulty } = world;
-  await world.clear(mode, name);
+  const round = await play.begin(world, `${play.name}-without-faults`);
   faulty.reset();
-  if (doomed) doom(world);
-  const { status, error } = await world.convert(mode, name);
-  if (status !== (doomed ? 'FAILED' : 'SUCCEEDED')) throw new Error(`${name} without faults is ${status}: ${error}`);
+  if (play.doom) always(faulty, play.doom, denied);
+  const ending = await round.act();
   const total = faulty.requests.length;
-  await world.stack.sweep();
+  await round.tidy?.();
+  const { wants = () => true } = play;
   const kinds = Map.groupBy(faulty.requests.flatMap((seen) => kindOf(seen) ?? []).filter(wants), nameOf);
-  return {
-    name,
-    mode,
-    doomed,
-    total,
-    kinds: [...kinds.values()].map((all) => ({ kind: all[0] as Kind, count: all.length })),
-  };
+  faulty.reset();
+  const wrong = await round.judge(ending);
+  if (wrong.length > 0 || (ending.result === 'done') === (play.doom !== undefined))
+    throw new Error(`${play.name} without faults: ${[ending.error ?? ending.result, ...wrong].join(', ')}`);
+  return { play, total, kinds: [...kinds.values()].map((all) => ({ kind: all[0] as Kind, count: all.length })) };
 }
-
-/** That there are no zeros yet costs what making them costs: that is a scene of its own. */
-const makesAnotherScene = ({ mode }: Scene, { by, command }: Kind, fault: FaultCase) =>
-  mode === 'parts' && by === 'plan' && command === 'HeadObject' && fault.name === '404';
-
-/** What dooms a scene is a fault that stays: there is no place for another. */
-const isDoom = ({ doomed }: Scene, { by, command }: Kind) =>
-  doomed && by === 'convert-part' && command === 'UploadPart';
 
 /** Every fault for every kind of request of a scene: its first, its middle, its last, and all of them. */
 export function cellsOf(scene: Scene): Cell[] {
+  const { doom, leaves = () => false } = scene.play;
   return scene.kinds.flatMap(({ kind, count }) => {
     const times = new Map<number, When>([
       [Math.floor(count / 2), 'middle'],
       [count - 1, 'last'],
       [0, 'first'],
     ]);
-    const faults = FAULTS.filter((fault) => (fault.befalls?.(kind) ?? true) && !makesAnotherScene(scene, kind, fault));
+    const faults = FAULTS.filter((fault) => (fault.befalls?.(kind) ?? true) && !leaves(kind, fault));
     return faults.flatMap((fault) => [
       ...[...times].map(([index, when]): Cell => ({ scene, kind, when, index, fault })),
-      ...(isDoom(scene, kind) ? [] : [{ scene, kind, when: 'always', index: 0, fault } satisfies Cell]),
+      // Where one stays already there is no place for another.
+      ...(isSame(doom, kind) ? [] : [{ scene, kind, when: 'always', index: 0, fault } satisfies Cell]),
     ]);
   });
 }
@@ -109,49 +129,40 @@ let keys = 0;
 
 export async function run(world: World, cell: Cell): Promise<Outcome> {
   const { scene, kind, when, index, fault } = cell;
-  const { faulty, stack } = world;
-  const key = `cell-${++keys}`;
-  await world.clear(scene.mode, key);
+  const { faulty } = world;
+  const { play } = scene;
+  const round = await play.begin(world, `cell-${++keys}`);
   faulty.reset();
-  if (when === 'always') faulty.when(isKind(kind), ...always(fault.fault));
-  else {
-    const is = isKind(kind);
-    let seen = 0;
-    faulty.when((request) => is(request) && seen++ === index, fault.fault);
-  }
-  if (scene.doomed) doom(world);
-  const { status, error } = await orHang(world.convert(scene.mode, key));
+  if (when === 'always') always(faulty, kind, fault.fault);
+  else once(faulty, kind, index, fault.fault);
+  if (play.doom) always(faulty, play.doom, denied);
+  const ending = await orHang(round.act());
   const multiple = faulty.requests.length / scene.total;
-  // The sweeper meets the fault too; then it comes again, as by schedule.
-  await stack.sweep().catch(() => undefined);
+  await round.tidy?.();
   faulty.reset();
-  await stack.sweep();
-  const made = await world.made(scene.mode, key);
   const wrong = [
-    ...(made === 'WRONG' ? ['a wrong object'] : []),
-    ...(status === 'SUCCEEDED' && made === 'nothing' ? ['no object'] : []),
-    ...(status === 'SUCCEEDED' && scene.doomed ? ['a success that cannot be'] : []),
-    ...(status === 'SUCCEEDED' || Object.hasOwn(ErrorCodes, error ?? '') || STATES_OWN.has(error ?? '')
-      ? []
-      : [`${error} is no code of ours`]),
-    ...(error === 'INTERNAL' ? ['INTERNAL'] : []),
-    ...(fault.passes && when !== 'always' && !scene.doomed && status !== 'SUCCEEDED'
-      ? [`seen from outside: ${error}`]
+    ...wrongWith(ending),
+    ...(fault.passes && when !== 'always' && !play.doom && ending.result !== 'done'
+      ? [`seen from outside: ${ending.error}`]
       : []),
     ...(multiple > MOST_REQUESTS[when === 'always' ? 'always' : 'once']
       ? [`${multiple.toFixed(1)} times the requests`]
       : []),
-    ...((await world.openUploads()) > 0 ? ['an upload left open'] : []),
+    ...(await round.judge(ending, cell)),
   ];
-  await world.clear(scene.mode, key);
-  return { cell, result: status === 'SUCCEEDED' ? 'converted' : 'failed by name', error, multiple, wrong };
+  return { cell, ...ending, multiple, wrong };
 }
 
-async function orHang<T extends { status: string; error?: string }>(
-  work: Promise<T>,
-): Promise<{ status: string; error?: string }> {
-  const late = Promise.withResolvers<{ status: string; error: string }>();
-  const timer = setTimeout(() => late.resolve({ status: 'HANGS', error: 'a conversion that hangs' }), HANGS);
+function wrongWith({ result, error = '' }: Ending): string[] {
+  if (result !== 'failed by name') return [];
+  if (error === 'INTERNAL') return ['INTERNAL'];
+  return Object.hasOwn(ErrorCodes, error) || STATES_OWN.has(error) ? [] : [`${error} is no code of ours`];
+}
+
+async function orHang(work: Promise<Ending>): Promise<Ending> {
+  const late = Promise.withResolvers<Ending>();
+  const hangs = { result: 'failed by name', error: 'what hangs' } as const;
+  const timer = setTimeout(() => late.resolve(hangs), HANGS);
   try {
     return await Promise.race([work, late.promise]);
   } finally {

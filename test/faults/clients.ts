@@ -56,19 +56,12 @@ export function watchedStores({ region, credentials }: Target, endpoint: string,
   return stores;
 }
 
-/** The SDK decides what is tried again and how often; only its pauses are cut. */
+/**
+ * The SDK decides what is tried again and how often. Its pauses are cut; and each request has all of the retries that a
+ * client has in stock: what one meets must not depend on what others met before it.
+ */
 function hasten({ config }: S3Client): void {
   const { retryStrategy } = config;
-  config.retryStrategy = async () => {
-    const strategy = await retryStrategy();
-    const next = async (...given: unknown[]) => {
-      const token = await (strategy as unknown as Refreshing).refreshRetryTokenForRetry(...given);
-      return Object.create(token, { getRetryDelay: { value: () => 1 } });
-    };
-    return Object.create(strategy, { refreshRetryTokenForRetry: { value: next } });
-  };
-}
-
-interface Refreshing {
-  refreshRetryTokenForRetry(...given: unknown[]): Promise<object>;
+  const retryBackoffStrategy = { value: { setDelayBase() {}, computeNextBackoffDelay: () => 1 } };
+  config.retryStrategy = async () => Object.create(await retryStrategy(), { retryBackoffStrategy });
 }

@@ -5,12 +5,17 @@ export interface Kind {
   /** A function, or `states` for the state machine's own calls. */
   readonly by: string;
   readonly command: string;
+  /** Of which object, where that is a case of its own. */
+  readonly of?: string;
 }
 
-export const nameOf = ({ by, command }: Kind): string => `${by} ${command}`;
+export const nameOf = ({ by, command, of }: Kind): string => `${by} ${command}${of === undefined ? '' : ` of ${of}`}`;
 
 /** Put on each request after it was signed, by the clients of the functions. */
 export const BY = 'x-called-by';
+
+/** A job's sealed keys, and the backing file of the image that has one. */
+const OBJECTS = ['keys.json', 'base'];
 
 /** Which kind a request is. Nothing for what Step Functions itself does as it runs a Distributed Map. */
 export function kindOf({ method, path, headers }: SeenRequest): Kind | undefined {
@@ -32,5 +37,7 @@ export function kindOf({ method, path, headers }: SeenRequest): Kind | undefined
     POST: has('uploads') ? 'CreateMultipartUpload' : 'CompleteMultipartUpload',
     DELETE: has('uploadId') ? 'AbortMultipartUpload' : 'DeleteObject',
   }[method];
-  return command === undefined ? undefined : { by, command };
+  if (command === undefined) return undefined;
+  const of = OBJECTS.find((each) => pathname.endsWith(`/${each}`));
+  return { by, command, ...(of === undefined ? {} : { of }) };
 }

@@ -31,6 +31,8 @@ export interface ShareTask {
 /** What it says of each cell. */
 export interface ShareAnswer extends Pick<Outcome, 'result' | 'multiple'> {
   readonly title: string;
+  /** The function that was asked over HTTP. */
+  readonly by?: string | undefined;
   readonly when: Cell['when'];
   readonly isWrong: boolean;
 }
@@ -69,17 +71,39 @@ async function runShare(share: number): Promise<number> {
 
 const codes = await Promise.all(Array.from({ length: shares }, (_, share) => runShare(share)));
 
-const summary = (among: readonly ShareAnswer[]) => {
+const summary = (among: readonly ShareAnswer[], ...results: readonly ShareAnswer['result'][]) => {
   const count = (test: (answer: ShareAnswer) => boolean) => among.filter(test).length;
   const most = Math.max(0, ...among.map(({ multiple }) => multiple)).toFixed(1);
-  const converted = count(({ result }) => result === 'converted');
-  return [among.length, converted, among.length - converted, count(({ isWrong }) => isWrong), most];
+  return [
+    among.length,
+    ...results.map((is) => count(({ result }) => result === is)),
+    count(({ isWrong }) => isWrong),
+    most,
+  ];
 };
+const MOST = 'requests at most, times as many';
 const WHENS = { first: 'at the first request', middle: 'at a middle one', last: 'at the last', always: 'at all' };
-const lines = table(
-  ['a fault', 'cells', 'converted', 'failed by name', 'wrong', 'requests at most, times as many'],
-  Object.entries(WHENS).map(([is, title]) => [title, ...summary(answers.filter(({ when }) => when === is))]),
-);
+const conversions = answers.filter(({ by }) => by === undefined);
+const questions = Map.groupBy(answers, ({ by }) => by);
+const lines = [
+  ...table(
+    ['a fault', 'cells', 'converted', 'failed by name', 'wrong', MOST],
+    Object.entries(WHENS).map(([is, title]) => [
+      title,
+      ...summary(
+        conversions.filter(({ when }) => when === is),
+        ...(['done', 'failed by name'] as const),
+      ),
+    ]),
+  ),
+  '',
+  ...table(
+    ['asked over HTTP', 'cells', 'answered', 'refused by name', 'cut off', 'wrong', MOST],
+    [...questions].flatMap(([by, all]) =>
+      by === undefined ? [] : [[`\`${by}\``, ...summary(all, 'done', 'failed by name', 'cut off')]],
+    ),
+  ),
+];
 const seconds = Math.round((Date.now() - started) / 1000);
 process.stdout.write(`${lines.join('\n')}\n${answers.length} cells in ${seconds} s\n`);
 const isDone = codes.every((code) => code === 0) && !answers.some(({ isWrong }) => isWrong);

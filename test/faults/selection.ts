@@ -11,36 +11,37 @@ export interface Selection {
   readonly seed: string;
 }
 
-export const titleOf = ({ scene, kind, when, fault }: Cell) => `${scene.name}: ${nameOf(kind)}, ${when}: ${fault.name}`;
+export const titleOf = ({ scene, kind, when, fault }: Cell) =>
+  `${scene.play.name}: ${nameOf(kind)}, ${when}: ${fault.name}`;
 
-/** Later requests of a kind that the core looks at. */
+/** Later requests of a kind that the core looks at, of conversions. */
 const LATER = 60;
 
-/** The cells that are run. The core: what differs most at the first request of a kind, and some of it at later ones. */
+/**
+ * The cells that are run. The core: what differs most at the first request of a kind, and some of it at later ones; and of
+ * questions, which are answered soon, all but those that wait for what never comes.
+ */
 export function select(cells: readonly Cell[], { all, only, seed }: Selection): readonly Cell[] {
   if (only !== undefined) return cells.filter((cell) => titleOf(cell).includes(only));
   if (all) return cells;
-  if (targetKind !== 'ours') return cells.filter(isForReal);
-  const core = cells.filter(isCore);
-  return [
-    ...core.filter(isFirst),
-    ...sampleOf(
-      core.filter((cell) => !isFirst(cell)),
-      seed,
-    ),
-  ];
+  const first = cells.filter((cell) => isCore(cell) && isFirst(cell));
+  // Real servers are slow, and know nothing of which request of a kind it is.
+  if (targetKind !== 'ours') return first;
+  const others = cells.filter((cell) => !first.includes(cell));
+  const later = others.filter((cell) => isCore(cell) && !isQuestion(cell));
+  return [...first, ...others.filter(isSoonAnswered), ...sampleOf(later, seed)];
 }
 
 /** Each fault that differs; and two that stay. */
 const isCore = ({ fault, when, scene }: Cell) =>
   fault.core === true &&
-  (scene.name !== 'zeros' || fault.name === 'done, answer lost') &&
+  (scene.play.name !== 'zeros' || fault.name === 'done, answer lost') &&
   (when !== 'always' || ['500', '403'].includes(fault.name));
 const isFirst = ({ when }: Cell) => when === 'first' || when === 'always';
 
-/** What real servers are asked: what passes, what does not, and what they may have done all the same. */
-const isForReal = ({ fault, when, scene }: Cell) =>
-  scene.name !== 'zeros' && when === 'first' && ['500', '403', 'done, answer lost'].includes(fault.name);
+const isQuestion = ({ scene }: Cell) => scene.play.isQuestion === true;
+const isSoonAnswered = (cell: Cell) =>
+  isQuestion(cell) && !cell.fault.hangs && (cell.when === 'first' || cell.when === 'last');
 
 /** The same ones for the same seed. */
 function sampleOf(cells: readonly Cell[], seed: string): readonly Cell[] {
