@@ -1,10 +1,9 @@
 /**
- * Has every fault befall every kind of request of every function, and looks at what becomes of the conversion.
+ * Has every fault befall every kind of request of every function, and looks at what becomes of the conversion or the question.
  *
  *     node test/faults/run.ts [--all] [--only TEXT] [--seed N] [--processes N] [--resume FILE] [--trace]
  *
- * Ends with 1 if a conversion went wrong. Without `--all`, the core: the faults that differ most, at the first request of
- * a kind, and some of those at a middle and the last one, by the seed. What became of each cell is kept in FILE; those
+ * Ends with 1 if one went wrong. Without `--all`, the core: see `selection.ts`. What became of each cell is kept in FILE; those
  * that it says have passed are not run again.
  */
 import { fork } from 'node:child_process';
@@ -88,13 +87,10 @@ const questions = Map.groupBy(answers, ({ by }) => by);
 const lines = [
   ...table(
     ['a fault', 'cells', 'converted', 'failed by name', 'wrong', MOST],
-    Object.entries(WHENS).map(([is, title]) => [
-      title,
-      ...summary(
-        conversions.filter(({ when }) => when === is),
-        ...(['done', 'failed by name'] as const),
-      ),
-    ]),
+    Object.entries(WHENS).flatMap(([is, title]) => {
+      const those = conversions.filter(({ when }) => when === is);
+      return those.length > 0 ? [[title, ...summary(those, 'done', 'failed by name')]] : [];
+    }),
   ),
   '',
   ...table(
@@ -108,5 +104,5 @@ const seconds = Math.round((Date.now() - started) / 1000);
 process.stdout.write(`${lines.join('\n')}\n${answers.length} cells in ${seconds} s\n`);
 const isDone = codes.every((code) => code === 0) && !answers.some(({ isWrong }) => isWrong);
 process.exitCode = isDone ? 0 : 1;
-if (isDone && only === undefined && targetKind === 'ours')
-  await report(all ? 'whole matrix' : 'core of the matrix', lines);
+const title = all ? 'whole matrix' : 'core of the matrix';
+if (isDone && only === undefined) await report(targetKind === 'ours' ? title : `${title} on ${targetKind}`, lines);

@@ -11,8 +11,8 @@ export interface Selection {
   readonly seed: string;
 }
 
-export const titleOf = ({ scene, kind, when, fault }: Cell) =>
-  `${scene.play.name}: ${nameOf(kind)}, ${when}: ${fault.name}`;
+export const titleOf = ({ scene: { play }, kind, when, fault }: Cell) =>
+  `${play.isQuestion ? 'HTTP ' : ''}${play.name}: ${nameOf(kind)}, ${when}: ${fault.name}`;
 
 /** Later requests of a kind that the core looks at, of conversions. */
 const LATER = 60;

@@ -76,8 +76,8 @@ Rules that a server is known not to keep are run on it too, and must fail there:
 
 ${measures()}
 
-The pipeline, and faults at every kind of request, are run on Ceph and on Swift too (\`npm run test:ceph\`, \`npm run test:faults:ceph\`,
-\`npm run test:swift\`, \`npm run test:faults:swift\`).
+The pipeline is run on Ceph and on Swift too (\`npm run test:ceph\`, \`npm run test:swift\`), and so are the core's faults, at the first request of every
+kind, for conversions and for questions over HTTP (\`npm run test:faults:ceph\`, \`npm run test:faults:swift\`): [reliability.md](reliability.md#faults-of-the-store).
 
 ## Where they differ
 
