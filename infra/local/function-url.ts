@@ -16,7 +16,7 @@ export function startFunctionUrl(handler: StreamedHandler, port = 0): Promise<Li
     request.resume();
     handler(event, lambdaContext('view-disk', Date.now() + TIMEOUT))
       .then(async ({ statusCode, headers, body }) => {
-        response.writeHead(statusCode, headers);
+        response.writeHead(statusCode, headers).flushHeaders();
         if (!body || request.method === 'HEAD') response.end();
         else await pipeline(Readable.from(body, { objectMode: false }), response);
       })

@@ -28,11 +28,24 @@ export const handlerOf = (wait: number) => ({
 
 const running = new AsyncLocalStorage<string>();
 
-/** A function whose requests carry its name. */
+/** A function whose requests carry its name; also those that it makes while its answer is sent. */
 export const calling =
   (name: string, work: LocalFunction): LocalFunction =>
-  (payload, context) =>
-    running.run(name, () => work(payload, context));
+  async (payload, context) => {
+    const answer = await running.run(name, () => work(payload, context));
+    const { body } = (answer ?? {}) as { body?: unknown };
+    return isStream(body) ? { ...(answer as object), body: within(name, body) } : answer;
+  };
+
+const isStream = (body: unknown): body is AsyncIterable<unknown> =>
+  typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
+
+function within(name: string, body: AsyncIterable<unknown>): AsyncIterable<unknown> {
+  const pieces = body[Symbol.asyncIterator]();
+  const end = async () =>
+    (await running.run(name, () => pieces.return?.())) ?? { done: true as const, value: undefined };
+  return { [Symbol.asyncIterator]: () => ({ next: () => running.run(name, () => pieces.next()), return: end }) };
+}
 
 export function plainClient({ region, credentials }: Target, endpoint: string): S3Client {
   return new S3Client({ endpoint, region, credentials, forcePathStyle: true });
