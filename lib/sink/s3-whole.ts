@@ -105,7 +105,12 @@ function announcing(client: S3Client, target: S3Target, onUpload: NonNullable<Wh
     const answer = await client.send(command);
     if (command instanceof CreateMultipartUploadCommand) {
       const { UploadId: uploadId = '' } = answer as CreateMultipartUploadCommandOutput;
-      await onUpload({ ...target, uploadId });
+      const upload = { ...target, uploadId };
+      await onUpload(upload).catch(async (error: unknown) => {
+        // lib-storage never learns of it, so nobody else would abort it.
+        await abortUpload(client, upload).catch(() => undefined);
+        throw error;
+      });
     }
     return answer;
   };

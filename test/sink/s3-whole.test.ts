@@ -106,6 +106,13 @@ describe('an object that is uploaded while it is made', () => {
 
 // After each of these, too, no upload is open.
 describe('nothing is made', () => {
+  it('if its upload cannot be put on record: it is aborted before a part is sent', async () => {
+    const onUpload = () => Promise.reject(new UnqcowError('DESTINATION_DENIED', 'not here'));
+    const made = upload('unrecorded', inChunks(big), BIG, { onUpload });
+    await expect(made).rejects.toMatchObject({ code: 'DESTINATION_DENIED' });
+    expect(faulty.requests.filter(({ method }) => method === 'PUT')).toEqual([]);
+  });
+
   afterEach(async () => expect(await headObject(store.stores.writer, target('none'))).toBeUndefined());
 
   it.each([0, 1, 20 * MiB, 39 * MiB])(
