@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { checkedConfig } from '../../functions/_shared/config.ts';
 import { type Deps, depsFor } from '../../functions/_shared/deps.ts';
 import { type ExecutionDeps, openExecutions } from '../../functions/_shared/executions.ts';
@@ -15,6 +16,7 @@ import { arnOf, configOf, STATE_MACHINE } from './stack-config.ts';
 import { startMachine } from './stack-machine.ts';
 import type { Buckets, Lambda, Services, StackOptions, StoreConfig } from './stack-options.ts';
 import { type Stores, startStores } from './stack-stores.ts';
+import { openJournal } from './step-functions/journal.ts';
 import { lambdaContext } from './step-functions/lambda-task.ts';
 import type { LocalFunction, LocalStepFunctions } from './step-functions/server.ts';
 import { startSweeper, sweepLeftOver } from './sweeper.ts';
@@ -43,7 +45,8 @@ const SILENT: Deps['log'] = { info: () => undefined, warn: () => undefined, erro
 
 /**
  * The whole of unqcow on this machine: an S3, the HTTP API, the upload trigger, and the state machine's real definition
- * over the real handlers. Whatever is uploaded to `images` as `*.qcow2` comes out in `raw`.
+ * over the real handlers. Whatever is uploaded to `images` as `*.qcow2` comes out in `raw`. What another stack on this data was
+ * killed in the middle of is started again.
  */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
   const { buckets = { images: 'images', raw: 'raw', work: 'unqcow-work' } } = options;
@@ -70,6 +73,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   const { stateMachineArn = STATE_MACHINE } = deps.config;
   const stepFunctions = await startMachine(deps, lambda, {
     stateMachineArn,
+    journal: 'dir' in options.store ? openJournal(join(options.store.dir, 'executions')) : undefined,
     s3: client,
     port: options.stepFunctionsPort ?? 0,
     mapConcurrency: options.workers ?? 2,
@@ -95,6 +99,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   uploads.handle = (event) => void deliver(event).then(tell, () => undefined);
   ends.handle = sweeper.ended;
   if (s3) await sweepLeftOver({ ...deps, executions });
+  stepFunctions.resume();
   const { sweep } = sweeper;
   const parts = started.move();
   const close = () => parts.disposeAsync();

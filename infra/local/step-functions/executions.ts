@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import type { Journal } from './journal.ts';
 import { MachineTimeout, runMachine } from './run-machine.ts';
 import { assertExecutionName, ServiceError } from './service-error.ts';
 import { DATA_LIMIT } from './state-error.ts';
@@ -45,17 +46,19 @@ interface Execution {
 }
 
 /**
- * The executions of one state machine, in memory. A name stays taken for as long as this lives; in AWS it is 90 days after
+ * The executions of one state machine, in memory; of those that run, the journal knows. A name stays taken for as long as this lives; in AWS it is 90 days after
  * the execution has closed.
  */
 export class Executions {
   readonly #machine: Machine;
   readonly #stateMachineArn: string;
+  readonly #journal: Journal;
   readonly #onEvent: (event: ExecutionEvent) => void;
   readonly #byName = new Map<string, Execution>();
 
-  constructor(machine: Machine, stateMachineArn: string, onEvent: (event: ExecutionEvent) => void) {
+  constructor(machine: Machine, stateMachineArn: string, journal: Journal, onEvent: (event: ExecutionEvent) => void) {
     this.#machine = machine;
+    this.#journal = journal;
     this.#stateMachineArn = stateMachineArn;
     this.#onEvent = onEvent;
   }
@@ -82,10 +85,16 @@ export class Executions {
     };
     const execution: Execution = { description, stop: new AbortController(), ended: Promise.withResolvers() };
     setMaxListeners(0, execution.stop.signal);
+    this.#journal.begun(name, input);
     this.#byName.set(name, execution);
     this.#onEvent({ type: 'started', execution: name });
     void this.#run(execution, parsed);
     return description;
+  }
+
+  /** Starts again, from its first state, what another machine left: every step is safe to run twice. */
+  resume(): void {
+    for (const { name, input } of this.#journal.unfinished()) if (!this.#byName.has(name)) this.start(name, input);
   }
 
   arnOf(name: string): string {
@@ -139,6 +148,7 @@ export class Executions {
   #end(execution: Execution, outcome: Outcome): void {
     if (execution.description.status !== 'RUNNING') return;
     execution.description = { ...execution.description, ...outcome, stopDate: new Date() };
+    this.#journal.ended(execution.description.name);
     const { status, error, cause } = outcome;
     const reason = { ...(error === undefined ? {} : { error }), ...(cause === undefined ? {} : { cause }) };
     execution.ended.resolve(execution.description);

@@ -2,6 +2,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { listen } from '../aws-json.ts';
 import { createActions } from './actions.ts';
 import { type Description, type ExecutionEvent, Executions } from './executions.ts';
+import { type Journal, NO_JOURNAL } from './journal.ts';
 import type { LocalFunction } from './lambda-task.ts';
 import { createMachine } from './machine.ts';
 import type { MachineDefinition } from './task.ts';
@@ -26,6 +27,8 @@ export interface StepFunctionsOptions {
    * here they share one's memory. No bound of its own by default.
    */
   readonly mapConcurrency?: number;
+  /** What is told of executions that run, for a machine that comes after this one; nothing if left out. */
+  readonly journal?: Journal | undefined;
   /** Told of every step of an execution, in order. Not of the states inside a map's children. */
   readonly onEvent?: (event: ExecutionEvent) => void;
 }
@@ -35,6 +38,8 @@ export interface LocalStepFunctions {
   readonly endpoint: string;
   /** @throws ServiceError `InvalidName`, `InvalidExecutionInput`, `ExecutionAlreadyExists`. */
   start(name: string, input: unknown): Description;
+  /** Starts again what another machine left unfinished in the journal. */
+  resume(): void;
   /** @throws ServiceError `ExecutionDoesNotExist` */
   describe(name: string): Description;
   /** @throws ServiceError `ExecutionDoesNotExist` */
@@ -46,7 +51,7 @@ export interface LocalStepFunctions {
 const STEP_FUNCTIONS = { target: 'AWSStepFunctions', version: '1.0', errors: 'com.amazonaws.sfn#' } as const;
 
 /**
- * Runs one state machine on this machine, in this process and in memory, as Step Functions would.
+ * Runs one state machine on this machine, in this process, as Step Functions would.
  *
  * @throws Error if the definition asks for something that is not done here, or names a function that is not given.
  */
@@ -57,6 +62,7 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
     s3,
     retryDelayScale = 1,
     mapConcurrency = Number.POSITIVE_INFINITY,
+    journal = NO_JOURNAL,
     onEvent = () => undefined,
   } = options;
   const machine = createMachine(options.definition as MachineDefinition, {
@@ -65,11 +71,12 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
     retryDelayScale,
     mapConcurrency,
   });
-  const executions = new Executions(machine, stateMachineArn, onEvent);
+  const executions = new Executions(machine, stateMachineArn, journal, onEvent);
   const server = await listen(STEP_FUNCTIONS, createActions(executions, stateMachineArn), options.port ?? 0);
   return {
     endpoint: server.endpoint,
     start: (name, input) => executions.start(name, JSON.stringify(input) ?? ''),
+    resume: () => executions.resume(),
     describe: (name) => executions.describe(name),
     wait: (name) => executions.wait(name),
     async close() {
