@@ -1,4 +1,7 @@
-import { expect, it } from 'vitest';
+import { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { describe, expect, it } from 'vitest';
+import { send } from '../../functions/_shared/streaming.ts';
 import { createHandler } from '../../functions/view-disk.ts';
 import { lambdaContext } from '../../infra/local/step-functions/lambda-task.ts';
 import { openHandlerWorld } from '../support/handler-world.ts';
@@ -26,4 +29,28 @@ it('a defect behind a link is answered without its details, which the log has', 
   const cause = expect.objectContaining({ message: 'out of order' });
   expect(errors).toEqual([[expect.any(String), expect.objectContaining({ code: 'INTERNAL', error: cause })]]);
   await world.close();
+});
+
+describe('a body that is sent', () => {
+  async function* endless() {
+    for (;;) yield new Uint8Array(64);
+  }
+
+  it('waits for who takes it', async () => {
+    const taken: number[] = [];
+    const slow = new Writable({
+      highWaterMark: 1,
+      write: (piece, _, done) => void setImmediate(() => done(taken.push(piece.length) > 0 ? null : undefined)),
+    });
+    await send([new Uint8Array(3), new Uint8Array(5)], slow);
+    await finished(slow);
+    expect(taken).toEqual([3, 5]);
+  });
+
+  it('ends once nobody is there to take it', async () => {
+    const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
+    const sent = send(endless(), stuck);
+    setImmediate(() => stuck.destroy());
+    await expect(sent).rejects.toMatchObject({ name: 'AbortError' });
+  });
 });
