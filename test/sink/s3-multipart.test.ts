@@ -375,7 +375,8 @@ describe('completing', () => {
     await abortUpload(writer, upload);
   });
 
-  it('says which object it has made', async () => {
+  // Ceph does not say.
+  it.runIf(STORE.checksums)('says which object it has made', async () => {
     const { upload, completion } = await ready('made');
     const written = await completeUpload(writer, upload, completion);
     expect(written?.etag).toBe((await headObject(writer, target('made')))?.etag);

@@ -58,8 +58,9 @@ describe('an object that is uploaded while it is made', () => {
     expect((await store.s3.get(`size-${size}`)).body.equals(bytes)).toBe(true);
     const object = await headObject(writer, target(`size-${size}`));
     expect(object?.size).toBe(size);
+    if (!STORE.checksums) return;
+    expect(object?.crc32).toBe(toBase64(crc32Of(bytes)));
     expect(made.written?.etag).toBe(object?.etag);
-    if (STORE.checksums) expect(object?.crc32).toBe(toBase64(crc32Of(bytes)));
   });
 
   it('costs one request up to 16 MiB, and one for each 16 MiB and two more above', async () => {
