@@ -140,7 +140,7 @@ describe('the console', () => {
 
   it.each([
     ['notes.txt', 'The first four bytes are not "QFI\\xfb"', 'A raw disk needs no conversion', 'NOT_QCOW'],
-    ['none.qcow2', 'There is no such file or object', 'Check bucket, key and region', 'SOURCE_NOT_FOUND'],
+    ['none.qcow2', 'There is no such file or object', 'in S3, bucket, key and region', 'SOURCE_NOT_FOUND'],
   ])('explains why it cannot show %s', async (key, means, todo, code) => {
     const page = await console.open(`image?${image(key)}`);
     const alert = page.getByRole('alert');

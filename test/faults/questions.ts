@@ -96,7 +96,7 @@ const questions: readonly QuestionPlay[] = [
       // What planning costs is in it as well, and so is what was asked for more than once.
       const withoutPlanning = (answer: Answer) => {
         const { size, estimate } = parsed(answer);
-        return JSON.stringify([size, estimate.bytes, estimate.balance, estimate.seconds.convert]);
+        return JSON.stringify([size, estimate.bytes, estimate.balance, estimate.transitions]);
       };
       const right = withoutPlanning(await ask());
       return { ask, isRight: (answer) => answer.status === 200 && withoutPlanning(answer) === right };
