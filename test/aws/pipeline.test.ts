@@ -14,6 +14,7 @@ import { KiB, MiB } from '../../lib/units.ts';
 import { ask, post } from '../http/ask.ts';
 import { STACK, usePipeline } from '../pipeline/use-pipeline.ts';
 import { formsOf } from '../support/forms-of.ts';
+import { persistently } from '../support/persistently.ts';
 import type { Lambda } from './support/lambda.ts';
 import { BUCKETS, lambdaOf, STATE_MACHINE } from './support/world.ts';
 
@@ -95,12 +96,12 @@ describe('an encrypted disk', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /** Made by QEMU, and what QEMU makes of it. */
-  function encrypted(name: string, size: string) {
+  async function encrypted(name: string, size: string) {
     const tool = (command: string, ...args: string[]) => execFileSync(command, args, { cwd: folder, stdio: 'pipe' });
     const secret = ['--object', `secret,id=s,file=${passphrase}`];
     const image = `driver=qcow2,encrypt.key-secret=s,file.filename=${name}`;
     const format = ['-f', 'qcow2', '-o', 'encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s'];
-    tool('qemu-img', 'create', '-q', ...secret, ...format, name, size);
+    await persistently(async () => tool('qemu-img', 'create', '-q', ...secret, ...format, name, size));
     tool('qemu-io', ...secret, '--image-opts', '-c', 'write -P 1 1M 1M', image);
     tool('qemu-img', 'convert', ...secret, '--image-opts', '-O', 'raw', image, `${name}.raw`);
     return { path: join(folder, name), raw: join(folder, `${name}.raw`) };
@@ -112,7 +113,7 @@ describe('an encrypted disk', () => {
   });
 
   it.each(['8M', '260M'])('is converted by the secret that holds its passphrase: %s', async (size) => {
-    const { path, raw } = encrypted(size, size);
+    const { path, raw } = await encrypted(size, size);
     await pipeline.put(path, size);
     expect(await pipeline.convert(request(size, 'disks/one'))).toMatchObject({ status: 'SUCCEEDED' });
     expect(await pipeline.difference(`${size}.raw`, raw)).toBeUndefined();
