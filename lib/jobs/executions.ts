@@ -10,6 +10,7 @@ import {
 import { type ErrorCode, ErrorCodes, UnqcowError } from '../errors.ts';
 import { statusOf } from '../http-status.ts';
 import { PROMPT } from '../patience.ts';
+import { UNKNOWN_CALLER } from '../s3-setup.ts';
 
 export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED' | 'PENDING_REDRIVE';
 
@@ -27,7 +28,8 @@ export interface Execution {
 /**
  * Starts conversions and looks after them. One request each.
  *
- * Throws UnqcowError `TOO_MANY_REQUESTS`; `STATE_MACHINE_UNAVAILABLE`; `BAD_REQUEST` for an input that Step Functions does not take.
+ * Throws UnqcowError `TOO_MANY_REQUESTS`; `STATE_MACHINE_UNAVAILABLE`; `BAD_REQUEST` for an input that Step Functions does
+ * not take.
  */
 export interface Executions {
   /**
@@ -101,8 +103,7 @@ function asRefusal(error: unknown): unknown {
   if (THROTTLED.includes(name) || status === 429) return told('TOO_MANY_REQUESTS', 'Step Functions takes no more now');
   if (TOO_LONG.includes(name)) return told('BAD_REQUEST', 'Step Functions does not take the input');
   // Without credentials nobody was asked.
-  const isAsked = status !== undefined || !name.endsWith('ProviderError');
-  if (!isAsked || (status !== undefined && status < 500)) return error;
+  if (UNKNOWN_CALLER.has(name) || (status !== undefined && status < 500)) return error;
   return told('STATE_MACHINE_UNAVAILABLE', `Step Functions cannot be asked now: ${name}`);
 }
 

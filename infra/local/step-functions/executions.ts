@@ -46,8 +46,8 @@ interface Execution {
 }
 
 /**
- * The executions of one state machine, in memory; of those that run, the journal knows. A name stays taken for as long as this lives; in AWS it is 90 days after
- * the execution has closed.
+ * The executions of one state machine, in memory; of those that run, the journal knows. A name stays taken for as long as
+ * this lives; in AWS it is 90 days after the execution has closed.
  */
 export class Executions {
   readonly #machine: Machine;
